@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# add_component(NAME [USES libs...] [EXCLUDE files...]): a static library of every .c file in the current folder.
+function(add_component name)
+  cmake_parse_arguments(arg "" "" "USES;EXCLUDE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  foreach(file ${arg_EXCLUDE})
+    list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  endforeach()
+  if(NOT sources)
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ${arg_USES})
+    target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR})
+    return()
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE muster_warnings PUBLIC ${arg_USES})
+endfunction()

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+set(MUSTER_SANITIZE "" CACHE STRING "Comma list for -fsanitize, e.g. address,undefined")
+option(MUSTER_FUZZ "Build the fuzz targets with libFuzzer (clang)" OFF)
+if(MUSTER_SANITIZE)
+  add_compile_options(-fsanitize=${MUSTER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MUSTER_SANITIZE})
+endif()
+if(MUSTER_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

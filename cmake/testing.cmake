@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# Unit tests are found by name: tests/unit/<component>/test_*.c, one program and one ctest each (cmocka). Fuzz targets are
+# tests/fuzz/fuzz_*.c with a corpus folder tests/fuzz/corpus/<name>; without MUSTER_FUZZ they become programs that run the
+# corpus once.
+enable_testing()
+pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
+
+function(add_unit_tests folder)
+  cmake_parse_arguments(arg "" "" "USES" ${ARGN})
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${folder}/test_*.c)
+  foreach(file ${tests})
+    get_filename_component(base ${file} NAME_WE)
+    set(name unit_${folder}_${base})
+    add_executable(${name} ${file})
+    target_link_libraries(${name} PRIVATE muster_warnings ${arg_USES} PkgConfig::CMOCKA)
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/tests)
+    target_compile_definitions(${name} PRIVATE TEST_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    add_test(NAME unit/${folder}/${base} COMMAND ${name})
+    set_tests_properties(unit/${folder}/${base} PROPERTIES TIMEOUT 120 LABELS unit)
+  endforeach()
+endfunction()
+
+function(add_fuzzer name)
+  cmake_parse_arguments(arg "" "" "USES" ${ARGN})
+  add_executable(fuzz_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
+  target_link_libraries(fuzz_${name} PRIVATE muster_warnings ${arg_USES})
+  target_include_directories(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  if(MUSTER_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/run_corpus.c)
+  endif()
+  add_test(NAME fuzz/${name} COMMAND fuzz_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+  set_tests_properties(fuzz/${name} PROPERTIES TIMEOUT 300 LABELS fuzz)
+  if(MUSTER_FUZZ)
+    set_tests_properties(fuzz/${name} PROPERTIES DISABLED TRUE)
+  endif()
+endfunction()

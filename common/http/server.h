@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * server.h - HTTP server on the loop: keep-alive, pipelining (answers in order), chunked both ways, streams with a bound,
+ * upgrades, unix sockets. Slow or idle clients are cut off; nothing they do grows memory without bound.
+ *
+ * A handler is called once per complete request and answers now or later: the exchange is alive until http_reply,
+ * http_stream_end or http_exchange_abort was called, or closed was reported. Everything on the loop's thread. */
+#pragma once
+
+#include "common/base/err.h"
+#include "common/http/http.h"
+#include "common/port/loop.h"
+
+struct http_server;
+struct http_exchange;
+
+struct http_server_config {
+    const char *ip;           /* "127.0.0.1", "0.0.0.0", "::1"; NULL with unix_path */
+    uint16_t port;            /* 0: the kernel picks, see http_server_port */
+    const char *unix_path;    /* replaced if it exists; mode 0600 */
+    size_t connections_max;   /* 0: 4096; beyond it new ones are closed at once */
+    int64_t header_timeout_ms; /* from the first byte of a request to its end; 0: 10 s */
+    int64_t idle_timeout_ms;  /* between requests; 0: 75 s */
+    size_t body_bytes_max;    /* 0: HTTP_BODY_BYTES_MAX */
+    int64_t write_timeout_ms; /* pending output without any progress, streams included; 0: 60 s */
+};
+
+/* The message lives until the exchange ends. */
+typedef void (*http_handler_fn)(void *ctx, struct http_exchange *x, const struct http_message *request);
+
+int http_server_start(struct loop *loop, const struct http_server_config *config, http_handler_fn handler, void *ctx,
+                      struct http_server **out, struct err *err);
+uint16_t http_server_port(const struct http_server *s);
+size_t http_server_connections(const struct http_server *s);
+/* Closes the listener and every connection at once. */
+struct http_server *http_server_stop(struct http_server *s);
+
+/* The arena of this exchange: for the handler's own short-lived data. */
+struct arena *http_exchange_arena(struct http_exchange *x);
+/* "ip:port" of the client, "unix" for a unix socket. */
+const char *http_exchange_peer(const struct http_exchange *x);
+/* Where this connection was accepted, "ip:port". */
+const char *http_exchange_local(const struct http_exchange *x);
+/* Told once when the client goes away before the answer was complete (also for streams); the exchange is invalid after
+ * the call. Without it such exchanges end silently. */
+void http_exchange_on_closed(struct http_exchange *x, void (*closed)(void *ctx, struct http_exchange *x), void *ctx);
+
+/* A header for the answer to come; copied. */
+void http_add_header(struct http_exchange *x, const char *name, const char *value);
+/* The whole answer with Content-Length and Date. content_type NULL: none is sent. Bodies of 1 KiB and more are gzipped when
+ * the request allows it. Ends the exchange. HEAD requests get no body. */
+void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body, size_t len);
+/* Plain-text answer, `text/plain; charset=utf-8`, as Mesos's errors are. */
+void http_reply_text(struct http_exchange *x, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* A chunked answer that stays open. Headers go out at once. pending_bytes_max bounds what the client has not read yet: at
+ * the bound the connection is closed and closed is called (0: 8 MiB). */
+void http_stream_begin(struct http_exchange *x, int status, const char *content_type, size_t pending_bytes_max);
+/* One chunk, sent as one chunk. 0; -EPIPE when the stream is being cut off (closed follows in a later turn). */
+int http_stream_write(struct http_exchange *x, const void *data, size_t len);
+size_t http_stream_pending(const struct http_exchange *x);
+/* Ends the stream in order (last chunk). */
+void http_stream_end(struct http_exchange *x);
+/* Closes the connection without an answer; closed is not called. */
+void http_exchange_abort(struct http_exchange *x);
+
+/* For a request with `upgrade`: answers 101 with `Upgrade: protocol` and hands over the descriptor and the bytes already
+ * read beyond the request (rest is the caller's to free). The exchange ends. -EINVAL if it was no upgrade request. */
+int http_upgrade(struct http_exchange *x, const char *protocol, int *fd, void **rest, size_t *rest_len);
