@@ -26,7 +26,7 @@ struct loop_fd *loop_fd_remove(struct loop_fd *w);    /* accepts NULL, returns N
 
 struct loop_timer;
 typedef void (*loop_timer_fn)(void *ctx);
-/* A timer is created stopped. Start with a delay in ms (0: next turn); fires once. Starting again moves it. */
+/* Never fires before loop_now_ms has reached its time. A timer is created stopped. Start with a delay in ms (0: next turn); fires once. Starting again moves it. */
 struct loop_timer *loop_timer_add(struct loop *l, loop_timer_fn fn, void *ctx);
 void loop_timer_start(struct loop_timer *t, int64_t delay_ms);
 void loop_timer_stop(struct loop_timer *t);
@@ -42,7 +42,8 @@ struct loop_signal;
 struct loop_signal *loop_signal_add(struct loop *l, int signo, void (*fn)(void *ctx, int signo), void *ctx);
 struct loop_signal *loop_signal_remove(struct loop_signal *s);
 
-/* The end of a child process of ours; status as waitpid gives it. Uses a pidfd, reaps only this child. */
+/* The end of a child process of ours; status as waitpid gives it, -1 when somebody else has reaped it. Uses a pidfd, reaps
+ * only this child. Told once, in a following turn at the earliest; the owner removes the watcher then or later. */
 struct loop_child;
 struct loop_child *loop_child_add(struct loop *l, pid_t pid, void (*fn)(void *ctx, pid_t pid, int status), void *ctx);
 struct loop_child *loop_child_remove(struct loop_child *c);
@@ -50,6 +51,6 @@ struct loop_child *loop_child_remove(struct loop_child *c);
 /* From any thread: fn(ctx) runs on the loop's thread in a following turn, in the order of posting. */
 void loop_post(struct loop *l, void (*fn)(void *ctx), void *ctx);
 
-/* Runs until loop_stop. */
+/* Runs until loop_stop; a stop that came before it ends it at once. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
