@@ -13,23 +13,27 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
-#define JSON_DEPTH_MAX 64 /* checked before jansson's recursive parser sees the text */
+#define JSON_DEPTH_MAX 64          /* of what is read: checked before jansson's recursive parser sees the text */
+#define JSON_WRITER_DEPTH_MAX 256 /* of what is written: a read tree in several envelopes of ours */
 
-/* Parses one value (any type) that fills the whole text. Duplicate keys: the last one wins. NULL on error with the
- * line and column in err. The caller bounds len. */
+/* Parses one value (any type) that fills the whole text. Duplicate keys: the last one wins. Strings are valid UTF-8
+ * without NUL (an escaped one is refused, because strings become C strings). Integers must fit int64_t. NULL on error
+ * with the line and column in err. The caller bounds len. */
 json_t *json_read(const void *text, size_t len, struct err *err);
 
 /* Writer. Commas are put by it. Misuse (value without key in an object, unbalanced ends) is a CHECK. A full buf shows
  * in buf->overflowed, the calls stay valid. */
 struct json_writer {
     struct buf *out;
-    uint64_t is_object_bits; /* one bit per open level, 0 array 1 object */
-    uint64_t has_item_bits;
+    uint64_t is_object_bits[JSON_WRITER_DEPTH_MAX / 64]; /* one bit per open level, 0 array 1 object */
+    uint64_t has_item_bits[JSON_WRITER_DEPTH_MAX / 64];
     int depth;
     bool after_key;
 };
 
 void json_writer_init(struct json_writer *w, struct buf *out);
+/* Ends must match begins: a CHECK otherwise. Call when the text is complete; optional. */
+void json_writer_finish(const struct json_writer *w);
 void json_begin_object(struct json_writer *w);
 void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w);

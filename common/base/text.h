@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text.h - small text forms: numbers, base64, durations, ids, timestamps, percent-decoding. All parsers are strict: the
+ * text.h - small text forms: numbers, base64, durations, ids, timestamps, UTF-8, percent-decoding. All parsers are strict: the
  * whole text must be used, anything left over is -EINVAL; values out of range are -ERANGE. */
 #pragma once
 
@@ -37,6 +37,11 @@ bool text_is_valid_id(const char *s);
 bool text_is_valid_container_id(const char *s);
 /* Role names (facts: mesos 6.6). */
 bool text_is_valid_role(const char *s);
+
+/* The first character of s as its code point. Returns its length in bytes, 1..4, or 0 when s does not start with a valid
+ * UTF-8 sequence (overlong forms, surrogates and cut sequences are not valid). */
+size_t text_utf8_next(const void *s, size_t len, uint32_t *code);
+bool text_is_utf8(const void *s, size_t len);
 
 /* Percent-decodes in place (a '+' becomes a space if plus_is_space); -EINVAL on a bad escape or an encoded NUL. */
 int text_percent_decode(char *s, bool plus_is_space);
