@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * helper.h - the modes of the helper program and the descriptors it is started with. */
+#pragma once
+
+enum {
+    HELPER_FD_SPEC = 3,      /* packed muster.container.Spec, at offset 0 */
+    HELPER_FD_DIRECTORY = 4, /* <runtime_dir>/containers/<id>; probe: a pipe for the report */
+    HELPER_FD_IMAGE = 5,     /* the helper itself */
+    HELPER_FD_FETCH = 6,     /* the program that fetches and unpacks */
+    HELPER_FD_END = 7,
+};
+
+/* Runs one container from its spec to its end record. Exit status 0 when a record was written or nothing had to be done. */
+int container_supervise_main(void);
+
+/* Ends what a vanished supervisor left behind and writes the end record in its place. */
+int container_sweep_main(void);
+
+/* Tries which isolation works and reports it; see isolation.c of the agent's side. */
+int container_probe_main(void);

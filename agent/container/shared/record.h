@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * record.h - the files that a supervisor keeps: written whole, by rename. */
+#pragma once
