@@ -88,7 +88,9 @@ void attribute_format(const Mesos__V1__Attribute *attribute, struct buf *out);
 
 /* -- quantities ----------------------------------------------------------------------------------------------- */
 
-#define QUANTITIES_MAX 16 /* distinct scalar names in one cluster; beyond it -ENOSPC at admission */
+/* Distinct scalar names in one process. Names are interned for good, so only those of admitted agents should get here: ask
+ * for quantities of what an agent has (offers, allocations), not of what somebody wants. */
+#define QUANTITIES_MAX 16
 
 struct quantities {
     uint8_t count;
@@ -98,7 +100,7 @@ struct quantities {
     } item[QUANTITIES_MAX];
 };
 
-const char *quantities_intern(const char *name); /* NULL when there are too many distinct names (64) */
+const char *quantities_intern(const char *name); /* NULL when there are QUANTITIES_MAX others already */
 int64_t quantities_get(const struct quantities *q, const char *name);
 void quantities_add(struct quantities *to, const struct quantities *what);
 void quantities_subtract(struct quantities *from, const struct quantities *what); /* may go below zero */
