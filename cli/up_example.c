@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * up_example.c - deploys the example service through the public API, waits for its deployment on the event stream and asks
+ * it once, as a person would. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/up.h"
+#include "common/base/check.h"
+
+#define EXAMPLE_ID "/hello"
+#define EXAMPLE_WAIT_MS 30000
+#define EVENT_BYTES_MAX (1u << 20)
+/* The service listens a moment after its process started; nothing tells when. */
+#define PROBE_PAUSE_MS 10
+#define PROBES_MAX 500
+
+static void request(struct up *u, const char *address, const char *method, const char *target, const char *body,
+                    const struct http_callbacks *callbacks, bool stream)
+{
+    char ip[64];
+    const char *colon = strrchr(address, ':');
+    CHECK(colon != NULL && (size_t)(colon - address) < sizeof(ip));
+    memcpy(ip, address, (size_t)(colon - address));
+    ip[colon - address] = '\0';
+    const struct http_header accept = {"Accept", "text/event-stream"};
+    struct http_request r = {
+        .ip = ip,
+        .port = (uint16_t)strtoul(colon + 1, NULL, 10),
+        .method = method,
+        .target = target,
+        .headers = &accept,
+        .header_count = stream ? 1 : 0,
+        .content_type = body ? "application/json" : NULL,
+        .body = body,
+        .body_len = body ? strlen(body) : 0,
+        .timeout_ms = EXAMPLE_WAIT_MS,
+    };
+    struct http_call *call = http_call_start(u->client, &r, callbacks, u);
+    if (stream)
+        u->events = call;
+}
+
+static void probe(struct up *u);
+
+static void on_probed(void *ctx, const struct http_message *response, int error, const char *why)
+{
+    struct up *u = ctx;
+    (void)error;
+    if (response != NULL && response->status == 200) {
+        up_stands(u);
+        return;
+    }
+    if (++u->probes >= PROBES_MAX) {
+        up_finish(u, CLI_FAILED, "the example service at %s does not answer: %s", u->example_url,
+                  response ? http_reason(response->status) : why);
+        return;
+    }
+    loop_timer_start(u->probe_again, PROBE_PAUSE_MS);
+}
+
+static void on_probe_again(void *ctx)
+{
+    probe(ctx);
+}
+
+static void probe(struct up *u)
+{
+    static const struct http_callbacks callbacks = {.done = on_probed};
+    request(u, u->example_url + strlen("http://"), "GET", "/", NULL, &callbacks, false);
+}
+
+static void on_tasks(void *ctx, const struct http_message *response, int error, const char *why)
+{
+    struct up *u = ctx;
+    (void)error;
+    json_t *root = response ? json_read(response->body, response->body_len, NULL) : NULL;
+    const json_t *task = json_array_get(json_object_get(root, "tasks"), 0);
+    const json_t *port = json_array_get(json_object_get(task, "ports"), 0);
+    const char *host = json_string_value(json_object_get(task, "host"));
+    if (host == NULL || !json_is_integer(port)) {
+        up_finish(u, CLI_FAILED, "the example service has no address: %s",
+                  response ? http_reason(response->status) : why);
+    } else {
+        (void)snprintf(u->example_url, sizeof(u->example_url), "http://%s:%lld", host, (long long)json_integer_value(port));
+        probe(u);
+    }
+    json_decref(root);
+}
+
+static void ask_tasks(struct up *u)
+{
+    static const struct http_callbacks callbacks = {.done = on_tasks};
+    request(u, up_address(u, "marathon"), "GET", "/v2/apps" EXAMPLE_ID "/tasks", NULL, &callbacks, false);
+}
+
+static void on_posted(void *ctx, const struct http_message *response, int error, const char *why)
+{
+    struct up *u = ctx;
+    (void)error;
+    if (response == NULL) {
+        up_finish(u, CLI_FAILED, "deploying the example service: %s", why);
+        return;
+    }
+    if (response->status == 409) { /* kept from an earlier run in this directory; it comes back by itself */
+        (void)snprintf(u->example_name, sizeof(u->example_name), "%s", EXAMPLE_ID);
+        up_stands(u);
+        return;
+    }
+    const char *id = http_header(response, "Marathon-Deployment-Id");
+    if (response->status != 201 || id == NULL) {
+        up_finish(u, CLI_FAILED, "deploying the example service: %d %.*s", response->status,
+                  (int)(response->body_len < 300 ? response->body_len : 300), (const char *)response->body);
+        return;
+    }
+    (void)snprintf(u->example_name, sizeof(u->example_name), "%s", EXAMPLE_ID);
+    (void)snprintf(u->deployment_id, sizeof(u->deployment_id), "%s", id);
+    /* The success may have passed on the event stream already. */
+    if (memmem(buf_data(&u->event_text), buf_len(&u->event_text), id, strlen(id)) != NULL)
+        ask_tasks(u);
+}
+
+static void post_example(struct up *u)
+{
+    static const struct http_callbacks callbacks = {.done = on_posted};
+    struct buf command, body;
+    struct json_writer w;
+    buf_init(&command, 0);
+    buf_init(&body, 0);
+    (void)buf_append_str(&command, "exec '");
+    for (const char *p = u->self; *p; p++) /* within the default limit of the buffer */
+        (void)(*p == '\'' ? buf_append_str(&command, "'\\''") : buf_append_char(&command, *p));
+    (void)buf_append_str(&command, "' hello");
+    char *cmd = buf_steal_str(&command);
+    json_writer_init(&w, &body);
+    json_begin_object(&w);
+    json_kv_string(&w, "id", EXAMPLE_ID);
+    json_kv_string(&w, "cmd", cmd);
+    json_kv_int(&w, "instances", 2);
+    json_kv_double(&w, "cpus", 0.1);
+    json_kv_int(&w, "mem", 32);
+    json_put_key(&w, "portDefinitions");
+    json_begin_array(&w);
+    json_begin_object(&w);
+    json_kv_int(&w, "port", 0);
+    json_kv_string(&w, "name", "http");
+    json_end_object(&w);
+    json_end_array(&w);
+    json_end_object(&w);
+    char *text = buf_steal_str(&body);
+    request(u, up_address(u, "marathon"), "POST", "/v2/apps", text, &callbacks, false);
+    free(text);
+    free(cmd);
+    buf_deinit(&command);
+    buf_deinit(&body);
+}
+
+static bool on_events_open(void *ctx, const struct http_message *response)
+{
+    struct up *u = ctx;
+    if (response->status != 200) {
+        up_finish(u, CLI_FAILED, "events of the service scheduler: %d %s", response->status, http_reason(response->status));
+        return false;
+    }
+    post_example(u);
+    return true;
+}
+
+static bool on_events_data(void *ctx, const void *data, size_t len)
+{
+    struct up *u = ctx;
+    if (u->stands || buf_append(&u->event_text, data, len) < 0)
+        return false; /* nothing more is wanted from the stream */
+    if (u->deployment_id[0] != '\0' && u->example_url[0] == '\0' &&
+        memmem(buf_data(&u->event_text), buf_len(&u->event_text), u->deployment_id, strlen(u->deployment_id)) != NULL) {
+        ask_tasks(u);
+        return false;
+    }
+    return true;
+}
+
+static void on_events_done(void *ctx, const struct http_message *response, int error, const char *why)
+{
+    struct up *u = ctx;
+    (void)response;
+    u->events = NULL;
+    if (error != -ECANCELED && !u->stands && u->example_url[0] == '\0')
+        up_finish(u, CLI_FAILED, "events of the service scheduler ended: %s", why ? why : "closed");
+}
+
+void up_example_start(struct up *u)
+{
+    static const struct http_callbacks callbacks = {
+        .done = on_events_done, .headers_done = on_events_open, .data = on_events_data};
+    buf_init(&u->event_text, EVENT_BYTES_MAX);
+    u->probe_again = loop_timer_add(u->loop, on_probe_again, u);
+    request(u, up_address(u, "marathon"), "GET", "/v2/events?event_type=deployment_success", NULL, &callbacks, true);
+}
+
+void up_example_release(struct up *u)
+{
+    buf_deinit(&u->event_text);
+    loop_timer_remove(u->probe_again);
+    u->probe_again = NULL;
+}
