@@ -68,17 +68,17 @@ int cluster_remove_tree(const char *path, struct err *err);
 /* -- requests (request.c) --------------------------------------------------------------------------------------------- */
 
 struct cli_answer {
-    int status;      /* HTTP status */
+    int status; /* HTTP status */
     struct buf body;
-    json_t *json;    /* the body parsed, NULL if it is no JSON */
+    json_t *json; /* the body parsed, NULL if it is no JSON */
 };
 
 /* One request to address ("ip:port"), waits for the answer. 0, or negative with the reason in err (naming the address). */
 int cli_request(const char *address, const char *method, const char *target, const char *body, struct cli_answer *out,
                 struct err *err);
 void cli_answer_free(struct cli_answer *a);
-/* A GET whose body goes to stdout as it comes, until it ends or the program is interrupted. Same results; *status is the HTTP
- * status, a body of anything but 200 is not printed. */
+/* A GET whose body goes to stdout as it comes, until it ends or the program is interrupted. Same results; *status is the
+ * HTTP status, a body of anything but 200 is not printed. */
 int cli_stream(const char *address, const char *target, int *status, struct err *err);
 
 /* Where commands send their requests: --dir, --master, --marathon of the command line over the cluster's own. */

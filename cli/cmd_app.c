@@ -12,8 +12,8 @@
 #include "common/base/text.h"
 
 #define FILE_BYTES_MAX (8u << 20)
-#define USAGE \
-    "usage: muster app add FILE | list | show ID | scale ID N | update FILE | restart ID | remove ID\n\n" \
+#define USAGE                                                                                                              \
+    "usage: muster app add FILE | list | show ID | scale ID N | update FILE | restart ID | remove ID\n\n"                  \
     "FILE is a Marathon app definition in JSON, - for standard input."
 
 /* Prints what the scheduler answered when it refused: its message, then one line a detail with the path of the field. */
@@ -27,9 +27,8 @@ static int refused(const char *what, const struct cli_answer *a)
     size_t i, k;
     if (json_is_string(details))
         fprintf(stderr, "    %s\n", json_string_value(details));
-    json_array_foreach(details, i, detail)
-        json_array_foreach(json_object_get(detail, "errors"), k, text)
-            fprintf(stderr, "    %s: %s\n", json_string_value(json_object_get(detail, "path")), json_string_value(text));
+    json_array_foreach(details, i, detail) json_array_foreach(json_object_get(detail, "errors"), k, text)
+        fprintf(stderr, "    %s: %s\n", json_string_value(json_object_get(detail, "path")), json_string_value(text));
     return CLI_FAILED;
 }
 
@@ -80,7 +79,8 @@ static int read_file(const char *name, char **out)
 
 static void print_apps(const json_t *apps)
 {
-    static const char *const titles[] = {"ID", "INSTANCES", "RUNNING", "STAGED", "HEALTHY", "CPUS", "MEM", "VERSION", "DEPLOYING"};
+    static const char *const titles[] = {"ID",   "INSTANCES", "RUNNING", "STAGED",   "HEALTHY",
+                                         "CPUS", "MEM",       "VERSION", "DEPLOYING"};
     struct table *table = table_new(titles, 9);
     size_t i;
     const json_t *app;
@@ -128,8 +128,8 @@ static void print_app(const json_t *app)
     {
         struct buf ports;
         buf_init(&ports, 4096);
-        json_array_foreach(json_object_get(task, "ports"), k, port)
-            (void)buf_printf(&ports, k ? ",%lld" : "%lld", (long long)json_integer_value(port)); /* cut when very many */
+        json_array_foreach(json_object_get(task, "ports"), k, port)(void)
+            buf_printf(&ports, k ? ",%lld" : "%lld", (long long)json_integer_value(port)); /* cut when very many */
         const char *since = json_string_value(json_object_get(task, "startedAt"));
         cleanup_free char *port_text = buf_steal_str(&ports);
         table_cell(table, "%s", json_string_value(json_object_get(task, "id")));

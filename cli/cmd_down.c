@@ -23,7 +23,8 @@ static int stop_watcher(const struct cluster *c)
     if (syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0) < 0 && errno != ESRCH)
         status = cli_fail("down: pid %lld: %s", (long long)c->up_pid, strerror(errno));
     else if (poll(&p, 1, WATCHER_WAIT_MS) != 1)
-        status = cli_fail("down: `muster up` (pid %lld) has not ended in %d s", (long long)c->up_pid, WATCHER_WAIT_MS / 1000);
+        status =
+            cli_fail("down: `muster up` (pid %lld) has not ended in %d s", (long long)c->up_pid, WATCHER_WAIT_MS / 1000);
     (void)close(fd);
     return status;
 }

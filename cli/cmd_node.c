@@ -72,8 +72,7 @@ int cmd_node(int argc, char **argv)
     if (!list && !one) {
         fputs(USAGE "\n", stderr);
         status = CLI_USAGE;
-    } else if (cli_address(&t, "master", address, &err) < 0 ||
-               cli_request(address, "GET", "/slaves", NULL, &a, &err) < 0) {
+    } else if (cli_address(&t, "master", address, &err) < 0 || cli_request(address, "GET", "/slaves", NULL, &a, &err) < 0) {
         status = cli_fail("node: %s", err.text);
     } else if (a.status != 200) {
         status = cli_fail("node: the master answered %d", a.status);

@@ -10,8 +10,7 @@ static int64_t sum_over_slaves(const json_t *summary, const char *key)
     int64_t sum = 0;
     size_t i;
     const json_t *slave;
-    json_array_foreach(json_object_get(summary, "slaves"), i, slave)
-        sum += json_integer_value(json_object_get(slave, key));
+    json_array_foreach(json_object_get(summary, "slaves"), i, slave) sum += json_integer_value(json_object_get(slave, key));
     return sum;
 }
 
@@ -20,15 +19,14 @@ static int64_t active_slaves(const json_t *summary)
     int64_t n = 0;
     size_t i;
     const json_t *slave;
-    json_array_foreach(json_object_get(summary, "slaves"), i, slave)
-        n += json_is_true(json_object_get(slave, "active"));
+    json_array_foreach(json_object_get(summary, "slaves"), i, slave) n += json_is_true(json_object_get(slave, "active"));
     return n;
 }
 
 static json_t *role_json(const struct cluster_role *r, bool running)
 {
-    return json_pack("{s:s, s:s, s:I, s:b}", "name", r->name, "address", r->address, "pid", (json_int_t)(running ? r->pid : 0),
-                     "running", running);
+    return json_pack("{s:s, s:s, s:I, s:b}", "name", r->name, "address", r->address, "pid",
+                     (json_int_t)(running ? r->pid : 0), "running", running);
 }
 
 /* The one that answers requests, when the master was asked successfully. */
@@ -43,12 +41,13 @@ static void print_as_json(const struct cluster *c, const json_t *summary)
     const struct cluster_role *leader = leading(c, summary);
     json_t *root = json_object(), *roles = json_array();
     for (size_t i = 0; i < c->role_count; i++)
-        (void)json_array_append_new(roles, role_json(&c->roles[i], cluster_process_is(c->roles[i].pid, c->roles[i].start_time)));
+        (void)json_array_append_new(roles,
+                                    role_json(&c->roles[i], cluster_process_is(c->roles[i].pid, c->roles[i].start_time)));
     /* These fail only without memory; then the output lacks a field. */
     (void)json_object_set_new(root, "dir", json_string(c->dir));
-    (void)json_object_set_new(root, "leader", leader ? json_pack("{s:s, s:I}", "address", leader->address, "pid",
-                                                                 (json_int_t)leader->pid)
-                                                     : json_null());
+    (void)json_object_set_new(root, "leader",
+                              leader ? json_pack("{s:s, s:I}", "address", leader->address, "pid", (json_int_t)leader->pid)
+                                     : json_null());
     (void)json_object_set_new(root, "roles", roles);
     if (summary != NULL) {
         (void)json_object_set_new(root, "agents", json_integer(active_slaves(summary)));
@@ -76,7 +75,8 @@ static void print_as_table(const struct cluster *c, const json_t *summary)
     table_print(table, stdout);
     if (summary != NULL)
         printf("\n%lld agents, %zu frameworks, %lld tasks running\n", (long long)active_slaves(summary),
-               json_array_size(json_object_get(summary, "frameworks")), (long long)sum_over_slaves(summary, "TASK_RUNNING"));
+               json_array_size(json_object_get(summary, "frameworks")),
+               (long long)sum_over_slaves(summary, "TASK_RUNNING"));
 }
 
 int cmd_status(int argc, char **argv)
@@ -85,7 +85,8 @@ int cmd_status(int argc, char **argv)
     struct err err;
     char dir[3072], address[64];
     struct cluster c = {.roles = NULL};
-    int rc = cli_parse(argc, argv, "usage: muster status [--json] [--dir DIR | --master HOST:PORT]", NULL, 0, &t, NULL, NULL);
+    int rc =
+        cli_parse(argc, argv, "usage: muster status [--json] [--dir DIR | --master HOST:PORT]", NULL, 0, &t, NULL, NULL);
     if (rc != 0)
         return rc < 0 ? CLI_DONE : rc;
     rc = cluster_dir(t.dir, dir, sizeof(dir), &err);

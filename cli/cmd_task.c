@@ -8,13 +8,14 @@
 #include "common/base/options.h"
 #include "common/base/text.h"
 
-#define USAGE \
-    "usage: muster task list [--all] | logs [-f] [--stderr] ID\n\n" \
+#define USAGE                                                                                                              \
+    "usage: muster task list [--all] | logs [-f] [--stderr] ID\n\n"                                                        \
     "ID is a task's id, or the beginning of one. logs prints what the task wrote to its standard output."
 
 static const struct option_def task_options[] = {
     {"all", OPTION_BOOL, offsetof(struct cli_target, all), "false", "list ended tasks too", 0, 0, 0},
-    {"follow", OPTION_BOOL, offsetof(struct cli_target, follow), "false", "go on printing what is written (also -f)", 0, 0, 0},
+    {"follow", OPTION_BOOL, offsetof(struct cli_target, follow), "false", "go on printing what is written (also -f)", 0, 0,
+     0},
     {"stderr", OPTION_BOOL, offsetof(struct cli_target, errors), "false", "the standard error instead", 0, 0, 0},
 };
 
@@ -149,19 +150,18 @@ static bool find_sandbox(const json_t *state, const char *task_id, char *out, si
     size_t i, j;
     const json_t *framework, *executor;
     for (size_t a = 0; a < 2; a++)
-        json_array_foreach(json_object_get(state, frameworks[a]), i, framework)
-            for (size_t b = 0; b < 2; b++)
-                json_array_foreach(json_object_get(framework, executors[b]), j, executor)
-                {
-                    const char *id = json_string_value(json_object_get(executor, "id"));
-                    const char *dir = json_string_value(json_object_get(executor, "directory"));
-                    const char *type = json_string_value(json_object_get(executor, "type"));
-                    if (id == NULL || dir == NULL || (strcmp(id, task_id) != 0 && !has_task(executor, task_id)))
-                        continue;
-                    bool group = type != NULL && strcmp(type, "DEFAULT") == 0;
-                    int n = snprintf(out, size, "%s%s%s", dir, group ? "/tasks/" : "", group ? task_id : "");
-                    return n > 0 && (size_t)n < size;
-                }
+        json_array_foreach(json_object_get(state, frameworks[a]), i, framework) for (size_t b = 0; b < 2; b++)
+            json_array_foreach(json_object_get(framework, executors[b]), j, executor)
+        {
+            const char *id = json_string_value(json_object_get(executor, "id"));
+            const char *dir = json_string_value(json_object_get(executor, "directory"));
+            const char *type = json_string_value(json_object_get(executor, "type"));
+            if (id == NULL || dir == NULL || (strcmp(id, task_id) != 0 && !has_task(executor, task_id)))
+                continue;
+            bool group = type != NULL && strcmp(type, "DEFAULT") == 0;
+            int n = snprintf(out, size, "%s%s%s", dir, group ? "/tasks/" : "", group ? task_id : "");
+            return n > 0 && (size_t)n < size;
+        }
     return false;
 }
 

@@ -17,9 +17,10 @@
 #include "common/real/loop_ev.h"
 
 #define STOP_WAIT_MS 20000
-#define USAGE \
-    "usage: muster up [--detach] [--dir DIR] [--agents N] [--empty] ...\n\n" \
-    "Starts a whole cluster on this machine. Without --dir it is a throwaway cluster: Ctrl-C or `muster down` removes all\n" \
+#define USAGE                                                                                                              \
+    "usage: muster up [--detach] [--dir DIR] [--agents N] [--empty] ...\n\n"                                               \
+    "Starts a whole cluster on this machine. Without --dir it is a throwaway cluster: Ctrl-C or `muster down` removes "    \
+    "all\n"                                                                                                                \
     "of it. With --dir DIR its state stays in DIR and the services come back at the next `muster up --dir DIR`."
 
 static const struct option_def options[] = {
@@ -31,7 +32,8 @@ static const struct option_def options[] = {
     {"zk", OPTION_STRING, offsetof(struct up, zk), NULL, "ZooKeeper for several masters", 0, 0, 0},
     {"ip", OPTION_STRING, offsetof(struct up, ip), "127.0.0.1", "address that every part listens on", 0, 0, 0},
     {"master_port", OPTION_PORT, offsetof(struct up, master_port), "5050", "port of the master", 0, 0, 0},
-    {"agent_port", OPTION_PORT, offsetof(struct up, agent_port), "5051", "port of the first agent; the next follow", 0, 0, 0},
+    {"agent_port", OPTION_PORT, offsetof(struct up, agent_port), "5051", "port of the first agent; the next follow", 0, 0,
+     0},
     {"marathon_port", OPTION_PORT, offsetof(struct up, marathon_port), "8080", "port of the service scheduler", 0, 0, 0},
     {"agent_resources", OPTION_STRING, offsetof(struct up, agent_resources), NULL,
      "resources of each agent, as its --resources; default: an equal part of this machine", 0, 0, 0},
@@ -60,8 +62,8 @@ static void print_commands(struct up *u)
     char option[3200] = "";
     if (u->dir != NULL)
         (void)snprintf(option, sizeof(option), " --dir %s", u->cluster.dir);
-    fprintf(u->out, "\nTry:\n    %s status%s\n    %s app list%s\n    %s app scale%s /hello 5\n    %s task list%s\n", u->self, option,
-            u->self, option, u->self, option, u->self, option);
+    fprintf(u->out, "\nTry:\n    %s status%s\n    %s app list%s\n    %s app scale%s /hello 5\n    %s task list%s\n",
+            u->self, option, u->self, option, u->self, option, u->self, option);
     if (u->detach)
         fprintf(u->out, "\nStop everything, containers included:\n    %s down%s\n", u->self, option);
     else

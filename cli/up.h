@@ -11,10 +11,10 @@ struct up;
 /* One process of the cluster. It says READY on a pipe when it serves; it is started again when it ends by itself. */
 struct up_role {
     struct up *up;
-    size_t index;      /* in up->cluster.roles */
-    char **argv;       /* without the program */
+    size_t index; /* in up->cluster.roles */
+    char **argv;  /* without the program */
     char log_path[4096];
-    int ready_fd;      /* -1: none */
+    int ready_fd; /* -1: none */
     struct loop_fd *ready_watch;
     struct buf ready_text;
     struct loop_child *child;
@@ -34,12 +34,12 @@ struct up {
 
     struct loop *loop;
     struct cluster cluster;
-    char self[4096];     /* path of this program */
+    char self[4096]; /* path of this program */
     int lock_fd;
     struct up_role *roles;
     struct http_client *client;
-    FILE *out;           /* where people read, closed once detached */
-    int detached_fd;     /* written once when the cluster stands, -1 without --detach */
+    FILE *out;       /* where people read, closed once detached */
+    int detached_fd; /* written once when the cluster stands, -1 without --detach */
     int64_t begun_ms;
     bool stopping, stands;
     int exit_status;

@@ -79,8 +79,7 @@ static void on_tasks(void *ctx, const struct http_message *response, int error, 
     const json_t *port = json_array_get(json_object_get(task, "ports"), 0);
     const char *host = json_string_value(json_object_get(task, "host"));
     if (host == NULL || !json_is_integer(port)) {
-        up_finish(u, CLI_FAILED, "the example service has no address: %s",
-                  response ? http_reason(response->status) : why);
+        up_finish(u, CLI_FAILED, "the example service has no address: %s", response ? http_reason(response->status) : why);
     } else {
         (void)snprintf(u->example_url, sizeof(u->example_url), "http://%s:%lld", host, (long long)json_integer_value(port));
         probe(u);

@@ -28,11 +28,11 @@ enum executor_event_type {
 };
 
 enum executor_check_result {
-    EXECUTOR_CHECK_EXITED,     /* COMMAND: value is the exit code */
-    EXECUTOR_CHECK_HTTP,       /* HTTP: value is the status code */
-    EXECUTOR_CHECK_CONNECTED,  /* TCP */
-    EXECUTOR_CHECK_REFUSED,    /* TCP: no connection */
-    EXECUTOR_CHECK_FAILED,     /* no result: not started, killed by a signal, no HTTP answer */
+    EXECUTOR_CHECK_EXITED,    /* COMMAND: value is the exit code */
+    EXECUTOR_CHECK_HTTP,      /* HTTP: value is the status code */
+    EXECUTOR_CHECK_CONNECTED, /* TCP */
+    EXECUTOR_CHECK_REFUSED,   /* TCP: no connection */
+    EXECUTOR_CHECK_FAILED,    /* no result: not started, killed by a signal, no HTTP answer */
 };
 
 struct executor_event {
@@ -76,21 +76,21 @@ struct executor_command {
     const char *const *argv; /* NULL-terminated */
     const struct executor_variable *env;
     size_t env_count;
-    const char *directory;   /* absolute */
-    bool own_output;         /* append stdout and stderr to the files of these names in directory; else inherit ours */
-    const char *user;        /* NULL: ours */
+    const char *directory; /* absolute */
+    bool own_output;       /* append stdout and stderr to the files of these names in directory; else inherit ours */
+    const char *user;      /* NULL: ours */
 };
 
 enum executor_effect_type {
-    EXECUTOR_EFFECT_CONNECT, /* open the event stream: POST body, Accept protobuf */
-    EXECUTOR_EFFECT_CLOSE,   /* drop the stream of `connection` and its calls */
-    EXECUTOR_EFFECT_SEND,    /* POST one call; one is out at a time */
-    EXECUTOR_EFFECT_START,   /* make directory (and the link to it), start the program; STARTED or FAILED follows */
-    EXECUTOR_EFFECT_SIGNAL,  /* to the process and everything that descends from it */
-    EXECUTOR_EFFECT_CHECK,   /* run it once; CHECK_DONE follows */
+    EXECUTOR_EFFECT_CONNECT,      /* open the event stream: POST body, Accept protobuf */
+    EXECUTOR_EFFECT_CLOSE,        /* drop the stream of `connection` and its calls */
+    EXECUTOR_EFFECT_SEND,         /* POST one call; one is out at a time */
+    EXECUTOR_EFFECT_START,        /* make directory (and the link to it), start the program; STARTED or FAILED follows */
+    EXECUTOR_EFFECT_SIGNAL,       /* to the process and everything that descends from it */
+    EXECUTOR_EFFECT_CHECK,        /* run it once; CHECK_DONE follows */
     EXECUTOR_EFFECT_CHECK_CANCEL, /* kill or close it; no CHECK_DONE follows */
-    EXECUTOR_EFFECT_LOG,     /* a sentence for the operator */
-    EXECUTOR_EFFECT_EXIT,    /* the executor's work is done */
+    EXECUTOR_EFFECT_LOG,          /* a sentence for the operator */
+    EXECUTOR_EFFECT_EXIT,         /* the executor's work is done */
 };
 
 enum executor_check_kind { EXECUTOR_CHECK_KIND_COMMAND, EXECUTOR_CHECK_KIND_HTTP, EXECUTOR_CHECK_KIND_TCP };

@@ -11,24 +11,24 @@
 #include "executor/event.h"
 
 #define EXECUTOR_KILL_GRACE_MS 3000
-#define EXECUTOR_ACK_WAIT_MS 60000          /* for the last acknowledgements, while the agent is there */
-#define EXECUTOR_SHUTDOWN_MARGIN_MS 2000    /* the agent's grace period minus this is the tasks' */
+#define EXECUTOR_ACK_WAIT_MS 60000       /* for the last acknowledgements, while the agent is there */
+#define EXECUTOR_SHUTDOWN_MARGIN_MS 2000 /* the agent's grace period minus this is the tasks' */
 #define EXECUTOR_HEARTBEAT_MS (30 * 60 * 1000)
-#define EXECUTOR_REGISTRATION_MS 60000      /* to the first SUBSCRIBED */
-#define EXECUTOR_RETRY_MS 1000              /* bound of the random wait between attempts unless the agent names one */
-#define EXECUTOR_TASKS_MAX 256              /* alive at once */
-#define EXECUTOR_TASK_UPDATES_MAX 64        /* unacknowledged updates of a task, beyond it check results are not reported */
+#define EXECUTOR_REGISTRATION_MS 60000 /* to the first SUBSCRIBED */
+#define EXECUTOR_RETRY_MS 1000         /* bound of the random wait between attempts unless the agent names one */
+#define EXECUTOR_TASKS_MAX 256         /* alive at once */
+#define EXECUTOR_TASK_UPDATES_MAX 64   /* unacknowledged updates of a task, beyond it check results are not reported */
 
 struct executor;
 
 struct executor_config {
     const char *framework_id, *executor_id;
-    const char *sandbox;          /* absolute, as seen by us */
-    const char *container_ip;     /* NULL: not told to tasks */
+    const char *sandbox;            /* absolute, as seen by us */
+    const char *container_ip;       /* NULL: not told to tasks */
     const char *const *environment; /* "NAME=value" for every task, NULL-terminated; NULL: none */
-    bool checkpoint;              /* survive a restart of the agent */
-    int64_t recovery_timeout_ms;  /* of a disconnection, when checkpoint */
-    int64_t backoff_max_ms;       /* 0: EXECUTOR_RETRY_MS */
+    bool checkpoint;                /* survive a restart of the agent */
+    int64_t recovery_timeout_ms;    /* of a disconnection, when checkpoint */
+    int64_t backoff_max_ms;         /* 0: EXECUTOR_RETRY_MS */
     int64_t shutdown_grace_ms;
     uint64_t seed;
 };

@@ -24,9 +24,9 @@
 /* -- events ----------------------------------------------------------------------------------------------------- */
 
 enum master_event_type {
-    MASTER_EVENT_STARTED,         /* once, first: everything the store holds */
-    MASTER_EVENT_STORE_DONE,      /* the write with this token is on disk, or failed */
-    MASTER_EVENT_LINK_UP,         /* an agent's connection was upgraded */
+    MASTER_EVENT_STARTED,    /* once, first: everything the store holds */
+    MASTER_EVENT_STORE_DONE, /* the write with this token is on disk, or failed */
+    MASTER_EVENT_LINK_UP,    /* an agent's connection was upgraded */
     MASTER_EVENT_LINK_MESSAGE,
     MASTER_EVENT_LINK_DOWN,       /* gone; not sent after a LINK_CLOSE effect */
     MASTER_EVENT_SUBSCRIBE,       /* scheduler SUBSCRIBE; the stream is open already (status 200, stream id sent) */
@@ -70,7 +70,7 @@ struct master_event {
             link_id link;
         } link_down;
         struct {
-            stream_id stream; /* new */
+            stream_id stream;      /* new */
             const char *principal; /* authenticated, NULL without authentication */
             const Mesos__V1__Scheduler__Call *call;
         } subscribe;
@@ -105,7 +105,7 @@ struct master_event {
 
 enum master_effect_type {
     MASTER_EFFECT_LINK_SEND,
-    MASTER_EFFECT_LINK_CLOSE,     /* after what was sent before */
+    MASTER_EFFECT_LINK_CLOSE, /* after what was sent before */
     MASTER_EFFECT_STREAM_SEND,
     MASTER_EFFECT_STREAM_CLOSE,   /* ends the stream in order, after what was sent before */
     MASTER_EFFECT_REPLY,          /* exactly one per CALL and OPERATOR_CALL event, maybe in a later step */

@@ -15,22 +15,22 @@ struct master;
 #define MASTER_HEARTBEAT_MS 15000 /* scheduler streams; facts: mesos 1.4 */
 
 struct master_config {
-    uint64_t seed;          /* of all random draws; also of the master's own id */
-    const char *hostname;   /* advertised */
-    const char *ip;         /* advertised, numeric */
+    uint64_t seed;        /* of all random draws; also of the master's own id */
+    const char *hostname; /* advertised */
+    const char *ip;       /* advertised, numeric */
     uint16_t port;
-    const char *version;    /* of the API, dotted numbers */
-    int64_t agent_ping_timeout_ms;       /* 15 s between pings */
-    int max_agent_ping_timeouts;         /* 5 missed in a row: unreachable */
-    int64_t agent_reregister_timeout_ms; /* 10 min for an agent that lost its link, or is not back after a restart */
-    int64_t allocation_interval_ms;      /* returned resources wait this long to be offered again */
-    int64_t offer_timeout_ms;            /* 0: offers do not expire */
+    const char *version;                   /* of the API, dotted numbers */
+    int64_t agent_ping_timeout_ms;         /* 15 s between pings */
+    int max_agent_ping_timeouts;           /* 5 missed in a row: unreachable */
+    int64_t agent_reregister_timeout_ms;   /* 10 min for an agent that lost its link, or is not back after a restart */
+    int64_t allocation_interval_ms;        /* returned resources wait this long to be offered again */
+    int64_t offer_timeout_ms;              /* 0: offers do not expire */
     const char *min_allocatable_resources; /* "cpus:0.01|mem:32" */
-    const char *weights;                 /* "role=weight,..." or NULL */
-    const char *roles;                   /* white list "a,b" or NULL */
+    const char *weights;                   /* "role=weight,..." or NULL */
+    const char *roles;                     /* white list "a,b" or NULL */
     bool root_submissions;
-    size_t max_completed_frameworks;          /* 50 */
-    size_t max_completed_tasks_per_framework; /* 1000 */
+    size_t max_completed_frameworks;            /* 50 */
+    size_t max_completed_tasks_per_framework;   /* 1000 */
     size_t max_unreachable_tasks_per_framework; /* 1000 */
 };
 

@@ -2,15 +2,15 @@
  * buf.h - growing bytes with a cap: append at the end, consume at the front. Contents are not terminated. */
 #pragma once
 
-#include <stddef.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct buf {
-    uint8_t *base;  /* allocation */
-    size_t start;   /* consumed bytes in front */
-    size_t end;     /* end of contents */
+    uint8_t *base; /* allocation */
+    size_t start;  /* consumed bytes in front */
+    size_t end;    /* end of contents */
     size_t capacity;
     size_t bytes_max; /* contents never grow beyond this */
     bool overflowed;  /* an append was refused; sticky until buf_clear */

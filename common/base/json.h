@@ -13,7 +13,7 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
-#define JSON_DEPTH_MAX 64          /* of what is read: checked before jansson's recursive parser sees the text */
+#define JSON_DEPTH_MAX 64         /* of what is read: checked before jansson's recursive parser sees the text */
 #define JSON_WRITER_DEPTH_MAX 256 /* of what is written: a read tree in several envelopes of ours */
 
 /* Parses one value (any type) that fills the whole text. Duplicate keys: the last one wins. Strings are valid UTF-8
@@ -39,7 +39,7 @@ void json_end_object(struct json_writer *w);
 void json_begin_array(struct json_writer *w);
 void json_end_array(struct json_writer *w);
 void json_put_key(struct json_writer *w, const char *key);
-void json_put_string(struct json_writer *w, const char *s);              /* UTF-8; invalid bytes become U+FFFD */
+void json_put_string(struct json_writer *w, const char *s); /* UTF-8; invalid bytes become U+FFFD */
 void json_put_string_n(struct json_writer *w, const char *s, size_t len);
 void json_put_int(struct json_writer *w, int64_t v);
 void json_put_uint(struct json_writer *w, uint64_t v);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * list.h - intrusive doubly linked list with a sentinel. A node is in at most one list; an unlinked node points to itself. */
+ * list.h - intrusive doubly linked list with a sentinel. A node is in at most one list; an unlinked node points to itself.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +10,7 @@ struct list {
     struct list *prev, *next;
 };
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {
@@ -50,5 +51,5 @@ static inline struct list *list_pop_front(struct list *l)
 }
 
 /* The current node may be removed inside the loop, no other. */
-#define list_for_each(it, l) \
+#define list_for_each(it, l)                                                                                               \
     for (struct list *it = (l)->next, *it##_next = it->next; it != (l); it = it##_next, it##_next = it->next)

@@ -38,5 +38,5 @@ void metrics_add_system(struct metrics *m);
 
 /* Calls fn for each name and value, in the order of adding. */
 void metrics_each(struct metrics *m, void (*fn)(void *ctx, const char *name, double value), void *ctx);
-void metrics_write_json(struct metrics *m, struct json_writer *w);      /* flat object, /metrics/snapshot */
-void metrics_write_prometheus(struct metrics *m, struct buf *out);      /* text format 0.0.4, /metrics */
+void metrics_write_json(struct metrics *m, struct json_writer *w); /* flat object, /metrics/snapshot */
+void metrics_write_prometheus(struct metrics *m, struct buf *out); /* text format 0.0.4, /metrics */

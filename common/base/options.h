@@ -25,13 +25,13 @@ enum option_type {
 enum { OPTION_REQUIRED = 1, OPTION_FROM_FILE = 2, OPTION_SECRET = 4 /* value is masked where options are shown */ };
 
 struct option_def {
-    const char *name;  /* with underscores */
+    const char *name; /* with underscores */
     enum option_type type;
     size_t offset;     /* of the field in the target struct */
     const char *value; /* default as text, NULL for none */
     const char *help;  /* one sentence */
     unsigned flags;
-    int64_t min, max;  /* OPTION_INT and OPTION_DURATION (ms); both 0: no bound */
+    int64_t min, max; /* OPTION_INT and OPTION_DURATION (ms); both 0: no bound */
 };
 
 enum { OPTIONS_E_HELP = 1 }; /* --help was given; the caller prints options_help and exits 0 */
@@ -44,7 +44,8 @@ int options_parse(const struct option_def *defs, size_t count, void *target, int
 void options_free(const struct option_def *defs, size_t count, void *target);
 
 void options_help(const struct option_def *defs, size_t count, const char *usage, struct buf *out);
-void options_sample(const struct option_def *defs, size_t count, const char *title, struct buf *out); /* config/<role>.conf */
+void options_sample(const struct option_def *defs, size_t count, const char *title,
+                    struct buf *out); /* config/<role>.conf */
 /* Calls fn(ctx, name, value text) for each option that has a value, in table order. Secrets come as "****". */
 void options_each(const struct option_def *defs, size_t count, const void *target,
                   void (*fn)(void *ctx, const char *name, const char *value), void *ctx);

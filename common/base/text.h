@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text.h - small text forms: numbers, base64, durations, ids, timestamps, UTF-8, percent-decoding. All parsers are strict: the
- * whole text must be used, anything left over is -EINVAL; values out of range are -ERANGE. */
+ * text.h - small text forms: numbers, base64, durations, ids, timestamps, UTF-8, percent-decoding. All parsers are strict:
+ * the whole text must be used, anything left over is -EINVAL; values out of range are -ERANGE. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * client.h - HTTP client on the loop: pooled keep-alive connections per address, time-outs, streamed answers, redirects left
- * to the caller. Addresses are numeric; names are resolved by the caller at start-up only (getaddrinfo would block). */
+ * client.h - HTTP client on the loop: pooled keep-alive connections per address, time-outs, streamed answers, redirects
+ * left to the caller. Addresses are numeric; names are resolved by the caller at start-up only (getaddrinfo would block).
+ */
 #pragma once
 
 #include "common/base/err.h"
@@ -14,20 +15,20 @@ struct http_client *http_client_new(struct loop *loop);
 struct http_client *http_client_free(struct http_client *c); /* calls in flight end without callback */
 
 struct http_request {
-    const char *ip;            /* numeric IPv4 or IPv6 */
+    const char *ip; /* numeric IPv4 or IPv6 */
     uint16_t port;
-    const char *unix_path;     /* instead of ip and port */
+    const char *unix_path; /* instead of ip and port */
     const char *method;
-    const char *target;        /* path and query */
+    const char *target;                /* path and query */
     const struct http_header *headers; /* beside Host, Content-Length, Content-Type */
     size_t header_count;
-    const char *content_type;  /* NULL: none */
+    const char *content_type; /* NULL: none */
     const void *body;
     size_t body_len;
     int64_t connect_timeout_ms; /* 0: 5 s */
-    int64_t timeout_ms;        /* to the complete answer (streams: to the headers); 0: 30 s */
-    size_t body_bytes_max;     /* 0: HTTP_BODY_BYTES_MAX */
-    bool fresh_connection;     /* do not take one from the pool, do not give it back (streams do this anyway) */
+    int64_t timeout_ms;         /* to the complete answer (streams: to the headers); 0: 30 s */
+    size_t body_bytes_max;      /* 0: HTTP_BODY_BYTES_MAX */
+    bool fresh_connection;      /* do not take one from the pool, do not give it back (streams do this anyway) */
 };
 
 struct http_callbacks {

@@ -11,7 +11,7 @@
 
 #define HTTP_HEADER_BYTES_MAX (32u << 10) /* start line and all headers; more is 431 */
 #define HTTP_HEADERS_MAX 100
-#define HTTP_BODY_BYTES_MAX (8u << 20)    /* more is 413 */
+#define HTTP_BODY_BYTES_MAX (8u << 20) /* more is 413 */
 
 struct http_header {
     const char *name, *value; /* name as received; look-ups ignore case */
@@ -19,10 +19,10 @@ struct http_header {
 
 struct http_message {
     /* request */
-    const char *method;  /* "GET" */
-    const char *target;  /* as received, with query */
-    char *path;          /* percent-decoded, without query; doubled slashes kept */
-    char *query;         /* raw, without '?', "" when absent */
+    const char *method; /* "GET" */
+    const char *target; /* as received, with query */
+    char *path;         /* percent-decoded, without query; doubled slashes kept */
+    char *query;        /* raw, without '?', "" when absent */
     /* response */
     int status;
     /* both */
@@ -31,7 +31,7 @@ struct http_message {
     const uint8_t *body; /* whole body; for streamed responses empty */
     size_t body_len;
     bool keep_alive;
-    bool upgrade;        /* the rest of the connection is another protocol */
+    bool upgrade; /* the rest of the connection is another protocol */
 };
 
 /* The first value of a header, or NULL. */

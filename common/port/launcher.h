@@ -34,19 +34,19 @@ struct launcher_env {
 };
 
 struct launcher_rlimit {
-    int resource; /* RLIMIT_* */
+    int resource;        /* RLIMIT_* */
     uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
 struct launcher_mount {
-    const char *source;    /* absolute path on the host */
-    const char *target;    /* absolute path in the container, or relative to the sandbox */
+    const char *source; /* absolute path on the host */
+    const char *target; /* absolute path in the container, or relative to the sandbox */
     bool read_only;
 };
 
 /* Amounts the kernel enforces. Negative: no limit. */
 struct launcher_limits {
-    int64_t cpu_millis;      /* share in thousandths of a CPU (weight) */
+    int64_t cpu_millis;       /* share in thousandths of a CPU (weight) */
     int64_t cpu_quota_millis; /* hard cap in thousandths of a CPU per 100 ms period */
     int64_t memory_soft_bytes;
     int64_t memory_hard_bytes;
@@ -62,8 +62,8 @@ struct launcher_uri {
 
 struct launcher_spec {
     const char *container_id;
-    const char *sandbox;   /* absolute host path, created by the launcher with mode 0750, owned by user */
-    const char *user;      /* NULL: the agent's own */
+    const char *sandbox; /* absolute host path, created by the launcher with mode 0750, owned by user */
+    const char *user;    /* NULL: the agent's own */
     /* Either shell text, run by /bin/sh -c, or argv with an absolute or PATH-resolved argv[0]; or the built-in executor
      * (builtin_executor true, argv ignored), executed from the helper image. */
     bool builtin_executor;
@@ -94,8 +94,8 @@ enum launcher_end_reason {
 
 struct launcher_end {
     enum launcher_end_reason reason;
-    int status;          /* waitpid status of the container's init, -1 unknown */
-    const char *message; /* for people, never NULL; e.g. the limit and the peak for LAUNCHER_END_MEMORY */
+    int status;                 /* waitpid status of the container's init, -1 unknown */
+    const char *message;        /* for people, never NULL; e.g. the limit and the peak for LAUNCHER_END_MEMORY */
     int64_t memory_limit_bytes; /* for LAUNCHER_END_MEMORY */
 };
 

@@ -26,7 +26,8 @@ struct loop_fd *loop_fd_remove(struct loop_fd *w);    /* accepts NULL, returns N
 
 struct loop_timer;
 typedef void (*loop_timer_fn)(void *ctx);
-/* Never fires before loop_now_ms has reached its time. A timer is created stopped. Start with a delay in ms (0: next turn); fires once. Starting again moves it. */
+/* Never fires before loop_now_ms has reached its time. A timer is created stopped. Start with a delay in ms (0: next turn);
+ * fires once. Starting again moves it. */
 struct loop_timer *loop_timer_add(struct loop *l, loop_timer_fn fn, void *ctx);
 void loop_timer_start(struct loop_timer *t, int64_t delay_ms);
 void loop_timer_stop(struct loop_timer *t);

@@ -20,9 +20,11 @@ const char *wire_media_type(enum wire_format format); /* "application/json", "ap
  * in JSON; in protobuf they are taken as they are, up to a NUL. */
 ProtobufCMessage *wire_decode(enum wire_format format, const ProtobufCMessageDescriptor *type, const void *data, size_t len,
                               struct arena *arena, struct err *err);
-#define wire_unpack(type_descriptor, data, len, arena, err) wire_decode(WIRE_PROTOBUF, type_descriptor, data, len, arena, err)
+#define wire_unpack(type_descriptor, data, len, arena, err)                                                                \
+    wire_decode(WIRE_PROTOBUF, type_descriptor, data, len, arena, err)
 /* The same from a JSON value that is parsed already. */
-ProtobufCMessage *wire_from_json(const ProtobufCMessageDescriptor *type, const json_t *json, struct arena *arena, struct err *err);
+ProtobufCMessage *wire_from_json(const ProtobufCMessageDescriptor *type, const json_t *json, struct arena *arena,
+                                 struct err *err);
 
 /* Appends the message. 0 or -ENOBUFS. */
 int wire_encode(enum wire_format format, const ProtobufCMessage *message, struct buf *out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * calls.h - builds v1 Call messages in an arena. Strings are copied, sub-messages are borrowed. No call has its framework_id
- * set: the session does that. */
+ * calls.h - builds v1 Call messages in an arena. Strings are copied, sub-messages are borrowed. No call has its
+ * framework_id set: the session does that. */
 #pragma once
 
 #include "common/base/arena.h"
@@ -17,8 +17,8 @@ Mesos__V1__Scheduler__Call *sdk_call_kill(struct arena *a, const char *task_id, 
 /* NULL when the status has no uuid or no agent: it wants no acknowledgement. */
 Mesos__V1__Scheduler__Call *sdk_call_acknowledge(struct arena *a, const Mesos__V1__TaskStatus *status);
 Mesos__V1__Scheduler__Call *sdk_call_reconcile(struct arena *a, const struct sdk_task *tasks, size_t count);
-Mesos__V1__Scheduler__Call *sdk_call_message(struct arena *a, const char *agent_id, const char *executor_id, const void *data,
-                                             size_t len);
+Mesos__V1__Scheduler__Call *sdk_call_message(struct arena *a, const char *agent_id, const char *executor_id,
+                                             const void *data, size_t len);
 Mesos__V1__Scheduler__Call *sdk_call_shutdown(struct arena *a, const char *executor_id, const char *agent_id);
 Mesos__V1__Scheduler__Call *sdk_call_revive(struct arena *a, const char *const *roles, size_t count);
 Mesos__V1__Scheduler__Call *sdk_call_suppress(struct arena *a, const char *const *roles, size_t count);

@@ -66,7 +66,8 @@ int sdk_scheduler_kill(struct sdk_scheduler *s, const char *task_id, const char 
 int sdk_scheduler_acknowledge(struct sdk_scheduler *s, const Mesos__V1__TaskStatus *status);
 /* A new round of reconciliation with these tasks; settled is called again when it is complete. */
 int sdk_scheduler_reconcile(struct sdk_scheduler *s, const struct sdk_task *tasks, size_t count);
-int sdk_scheduler_message(struct sdk_scheduler *s, const char *agent_id, const char *executor_id, const void *data, size_t len);
+int sdk_scheduler_message(struct sdk_scheduler *s, const char *agent_id, const char *executor_id, const void *data,
+                          size_t len);
 int sdk_scheduler_shutdown(struct sdk_scheduler *s, const char *executor_id, const char *agent_id);
 /* Ends the framework: all its tasks are killed. stopped follows. */
 int sdk_scheduler_teardown(struct sdk_scheduler *s);

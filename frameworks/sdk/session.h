@@ -22,12 +22,12 @@
 
 #define SDK_BACKOFF_MS_MIN 100
 #define SDK_BACKOFF_MS_MAX 10000
-#define SDK_SUBSCRIBE_TIMEOUT_MS 15000   /* from CONNECT to the SUBSCRIBED event */
+#define SDK_SUBSCRIBE_TIMEOUT_MS 15000 /* from CONNECT to the SUBSCRIBED event */
 #define SDK_HEARTBEATS_MISSED_MAX 5
-#define SDK_REDIRECTS_MAX 5              /* in a row, then back-off */
-#define SDK_RECONCILE_MS_MIN 1000        /* first repetition for tasks without an answer, doubling ... */
-#define SDK_RECONCILE_MS_MAX 30000       /* ... up to this */
-#define SDK_RECONCILE_BATCH 1000         /* tasks per RECONCILE call */
+#define SDK_REDIRECTS_MAX 5        /* in a row, then back-off */
+#define SDK_RECONCILE_MS_MIN 1000  /* first repetition for tasks without an answer, doubling ... */
+#define SDK_RECONCILE_MS_MAX 30000 /* ... up to this */
+#define SDK_RECONCILE_BATCH 1000   /* tasks per RECONCILE call */
 #define SDK_MASTERS_MAX 16
 
 struct sdk_session;
@@ -36,12 +36,12 @@ struct sdk_session_config {
     const char *const *masters; /* "host:port", 1..SDK_MASTERS_MAX, tried in turn */
     size_t master_count;
     const Mesos__V1__FrameworkInfo *framework; /* copied; its id field is ignored */
-    const char *framework_id;   /* of an earlier run (fail-over), NULL or "" for a new framework */
-    enum wire_format format;    /* of calls; the stream's decoding is the shell's */
-    bool offers_wanted;         /* false: subscribe with every role suppressed */
-    int64_t revive_interval_ms; /* two REVIVE calls are at least this apart; 0: 1000 */
-    size_t calls_max;           /* waiting calls; 0: 4096 */
-    size_t call_bytes_max;      /* their bytes together; 0: 64 MiB */
+    const char *framework_id;                  /* of an earlier run (fail-over), NULL or "" for a new framework */
+    enum wire_format format;                   /* of calls; the stream's decoding is the shell's */
+    bool offers_wanted;                        /* false: subscribe with every role suppressed */
+    int64_t revive_interval_ms;                /* two REVIVE calls are at least this apart; 0: 1000 */
+    size_t calls_max;                          /* waiting calls; 0: 4096 */
+    size_t call_bytes_max;                     /* their bytes together; 0: 64 MiB */
     uint64_t seed;
 };
 
@@ -52,16 +52,16 @@ struct sdk_task {
 
 enum sdk_event_type {
     SDK_EVENT_START,
-    SDK_EVENT_TICK,       /* time passed; due work is done in every step anyway */
-    SDK_EVENT_ANSWER,     /* status line and headers of the SUBSCRIBE request */
-    SDK_EVENT_RECEIVED,   /* one event of the stream */
-    SDK_EVENT_CLOSED,     /* the stream ended, or the request never got an answer */
-    SDK_EVENT_CALL_DONE,  /* the answer to a SEND */
-    SDK_EVENT_CALL,       /* the framework wants this sent; see the results of sdk_session_step */
-    SDK_EVENT_TASKS,      /* every task the framework believes alive: starts reconciliation; due after each SUBSCRIBED */
-    SDK_EVENT_WANT,       /* new demand: offers are wanted, filters should go (REVIVE, rate-limited) */
-    SDK_EVENT_UNWANT,     /* nothing to launch: SUPPRESS */
-    SDK_EVENT_STOP,       /* close without TEARDOWN: tasks stay, a later session may take over */
+    SDK_EVENT_TICK,      /* time passed; due work is done in every step anyway */
+    SDK_EVENT_ANSWER,    /* status line and headers of the SUBSCRIBE request */
+    SDK_EVENT_RECEIVED,  /* one event of the stream */
+    SDK_EVENT_CLOSED,    /* the stream ended, or the request never got an answer */
+    SDK_EVENT_CALL_DONE, /* the answer to a SEND */
+    SDK_EVENT_CALL,      /* the framework wants this sent; see the results of sdk_session_step */
+    SDK_EVENT_TASKS,     /* every task the framework believes alive: starts reconciliation; due after each SUBSCRIBED */
+    SDK_EVENT_WANT,      /* new demand: offers are wanted, filters should go (REVIVE, rate-limited) */
+    SDK_EVENT_UNWANT,    /* nothing to launch: SUPPRESS */
+    SDK_EVENT_STOP,      /* close without TEARDOWN: tasks stay, a later session may take over */
 };
 
 /* Pointers are borrowed for the step. */
@@ -78,7 +78,7 @@ struct sdk_event {
         } answer;
         const Mesos__V1__Scheduler__Event *received;
         struct {
-            int error; /* negative errno or 0 for an orderly end */
+            int error;        /* negative errno or 0 for an orderly end */
             const char *text; /* may be NULL */
         } closed;
         struct {

@@ -19,7 +19,7 @@ static size_t run_file(const char *path)
     CHECK(size >= 0 && fseek(f, 0, SEEK_SET) == 0);
     uint8_t *data = xmalloc((size_t)size);
     CHECK(fread(data, 1, (size_t)size, f) == (size_t)size);
-    (void)fclose(f); /* read only */
+    (void)fclose(f);                                  /* read only */
     (void)LLVMFuzzerTestOneInput(data, (size_t)size); /* always 0 */
     free(data);
     return 1;
