@@ -40,6 +40,9 @@ struct http_callbacks {
      * (done follows with -ECANCELED). data gets the body as it comes (chunking removed). */
     bool (*headers_done)(void *ctx, const struct http_message *response);
     bool (*data)(void *ctx, const void *data, size_t len);
+    /* Optional, for a request with `Connection: Upgrade` and an Upgrade header: called instead of done when the answer is
+     * 101. The descriptor and the bytes read beyond the answer (rest, to be freed) are the receiver's. */
+    void (*upgraded)(void *ctx, const struct http_message *response, int fd, void *rest, size_t rest_len);
 };
 
 /* Copies the request. Never fails at once: errors come by done. An idempotent request (GET, HEAD, PUT, DELETE) that hits a

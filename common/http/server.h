@@ -31,7 +31,8 @@ int http_server_start(struct loop *loop, const struct http_server_config *config
                       struct http_server **out, struct err *err);
 uint16_t http_server_port(const struct http_server *s);
 size_t http_server_connections(const struct http_server *s);
-/* Closes the listener and every connection at once. */
+/* Closes the listener and every connection at once; exchanges that are not answered get their closed call from here. Not
+ * inside a handler or a closed call of this server. */
 struct http_server *http_server_stop(struct http_server *s);
 
 /* The arena of this exchange: for the handler's own short-lived data. */
@@ -40,8 +41,9 @@ struct arena *http_exchange_arena(struct http_exchange *x);
 const char *http_exchange_peer(const struct http_exchange *x);
 /* Where this connection was accepted, "ip:port". */
 const char *http_exchange_local(const struct http_exchange *x);
-/* Told once when the client goes away before the answer was complete (also for streams); the exchange is invalid after
- * the call. Without it such exchanges end silently. */
+/* Told once when the client goes away before the answer was complete (also for streams), never inside another call of this
+ * header but http_server_stop; the exchange is invalid after the call. Without it such exchanges end silently. A client
+ * that closes its sending side only counts as gone. */
 void http_exchange_on_closed(struct http_exchange *x, void (*closed)(void *ctx, struct http_exchange *x), void *ctx);
 
 /* A header for the answer to come; copied. */
@@ -64,5 +66,7 @@ void http_stream_end(struct http_exchange *x);
 void http_exchange_abort(struct http_exchange *x);
 
 /* For a request with `upgrade`: answers 101 with `Upgrade: protocol` and hands over the descriptor and the bytes already
- * read beyond the request (rest is the caller's to free). The exchange ends. -EINVAL if it was no upgrade request. */
+ * read beyond the request (rest is the caller's to free). The exchange ends. On an error it goes on and wants another
+ * answer: -EINVAL if it was no upgrade request, -EBUSY while answers to earlier requests of the connection are unsent,
+ * -EPIPE if the client is gone. */
 int http_upgrade(struct http_exchange *x, const char *protocol, int *fd, void **rest, size_t *rest_len);
