@@ -106,7 +106,7 @@ struct executor_effect {
         struct {
             executor_process_id id;
             struct executor_command command;
-            const char *link; /* symbolic link to command.directory, absolute; NULL: none */
+            const char *link, *link_target; /* symbolic link to make, absolute, and what it says; NULL: none */
         } start;
         struct {
             executor_process_id id;
