@@ -66,7 +66,7 @@ static int put_wire_variable(struct environment *env, const Mesos__V1__Environme
 static int build_environment(const struct executor *e, const Mesos__V1__TaskInfo *info,
                              const Mesos__V1__CommandInfo *command, struct executor_command *out, struct err *err)
 {
-    const size_t own = 3, variables_max = 4096; /* looked through by name: not without a bound */
+    const size_t own = 3, variables_max = 1024; /* looked through by name: not without a bound */
     size_t inherited = 0, count = command->environment ? command->environment->n_variables : 0;
     size_t task_count = command != info->command && info->command && info->command->environment
                             ? info->command->environment->n_variables
