@@ -12,7 +12,8 @@ struct http_client;
 struct http_call;
 
 struct http_client *http_client_new(struct loop *loop);
-struct http_client *http_client_free(struct http_client *c); /* calls in flight end without callback */
+/* Calls in flight end without callback. Not inside one of its callbacks. */
+struct http_client *http_client_free(struct http_client *c);
 
 struct http_request {
     const char *ip; /* numeric IPv4 or IPv6 */
@@ -45,9 +46,10 @@ struct http_callbacks {
     void (*upgraded)(void *ctx, const struct http_message *response, int fd, void *rest, size_t rest_len);
 };
 
-/* Copies the request. Never fails at once: errors come by done. An idempotent request (GET, HEAD, PUT, DELETE) that hits a
- * pooled connection which the server had just closed is sent again once on a fresh one; a POST only if no byte of it was
- * sent. */
+/* At most 64 calls to one address are on the way at a time, further ones wait for their turn (their time-out runs); streams
+ * and calls with fresh_connection are not counted. Copies the request. Never fails at once: errors come by done. An
+ * idempotent request (GET, HEAD, PUT, DELETE) that hits a pooled connection which the server had just closed is sent again
+ * once on a fresh one; a POST only if no byte of it was sent. */
 struct http_call *http_call_start(struct http_client *c, const struct http_request *request,
                                   const struct http_callbacks *callbacks, void *ctx);
 /* Ends the call; no callback any more. Not after done. */

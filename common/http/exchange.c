@@ -134,18 +134,7 @@ void http_exchange_on_closed(struct http_exchange *x, void (*closed)(void *ctx, 
 
 void http_add_header(struct http_exchange *x, const char *name, const char *value)
 {
-    /* Values may hold what a client sent: a line break in one must not become a header of its own. */
-    size_t name_len = strlen(name), value_len = strlen(value);
-    uint8_t *to = buf_reserve(&x->headers, name_len + value_len + 4);
-    if (to == NULL)
-        return; /* beyond 32 KiB of headers no client would read the answer */
-    memcpy(to, name, name_len);
-    memcpy(to + name_len, ": ", 2);
-    uint8_t *v = to + name_len + 2;
-    for (size_t i = 0; i < value_len; i++)
-        v[i] = (unsigned char)value[i] < ' ' || value[i] == 0x7f ? ' ' : (uint8_t)value[i];
-    memcpy(v + value_len, "\r\n", 2);
-    buf_commit(&x->headers, name_len + value_len + 4);
+    (void)http_put_header(&x->headers, name, value); /* beyond 32 KiB of headers no client would read the answer */
 }
 
 static bool has_added_header(const struct http_exchange *x, const char *name)

@@ -2,6 +2,7 @@
  * message.c - questions about a message: headers, query parameters, negotiated types. */
 #include "common/http/http.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -49,6 +50,22 @@ const char *http_reason(int status)
     default:
         return "Unknown";
     }
+}
+
+int http_put_header(struct buf *out, const char *name, const char *value)
+{
+    size_t name_len = strlen(name), value_len = strlen(value);
+    uint8_t *to = buf_reserve(out, name_len + value_len + 4);
+    if (to == NULL)
+        return -ENOBUFS;
+    memcpy(to, name, name_len);
+    memcpy(to + name_len, ": ", 2);
+    uint8_t *v = to + name_len + 2;
+    for (size_t i = 0; i < value_len; i++)
+        v[i] = (unsigned char)value[i] < ' ' || value[i] == 0x7f ? ' ' : (uint8_t)value[i];
+    memcpy(v + value_len, "\r\n", 2);
+    buf_commit(out, name_len + value_len + 4);
+    return 0;
 }
 
 /* --- comma lists with weights --- */

@@ -287,6 +287,11 @@ void http_parse_init(struct http_parse *p, bool is_request, size_t body_bytes_ma
     http_parse_next(p);
 }
 
+void http_parse_set_body_max(struct http_parse *p, size_t body_bytes_max)
+{
+    p->body_bytes_max = p->body.bytes_max = body_bytes_max;
+}
+
 void http_parse_deinit(struct http_parse *p)
 {
     free(p->memory);

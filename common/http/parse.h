@@ -48,6 +48,7 @@ struct http_parse {
 };
 
 void http_parse_init(struct http_parse *p, bool is_request, size_t body_bytes_max);
+void http_parse_set_body_max(struct http_parse *p, size_t body_bytes_max); /* before a head is fed */
 void http_parse_deinit(struct http_parse *p);
 /* Ready for the next message of the same connection; drops what was not taken. */
 void http_parse_next(struct http_parse *p);
@@ -62,6 +63,10 @@ bool http_parse_is_inside(const struct http_parse *p);
 
 /* Hands the message over: it points into *memory and *body, which become the caller's (free, buf_deinit). */
 void http_parse_take(struct http_parse *p, struct http_message *message, void **memory, struct buf *body);
+
+/* Appends `name: value` with its line end. Control characters in the value become spaces: a line break in it must not make
+ * a header of its own. -ENOBUFS at the buffer's limit, then nothing is appended. */
+int http_put_header(struct buf *out, const char *name, const char *value);
 
 /* Does a comma list of a header allow this token (weights understood)? -1 not listed, 0 refused, 1 allowed. */
 int http_list_allows(const struct http_message *m, const char *header, const char *token);
