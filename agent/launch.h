@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * launch.h - from wire messages to what the launcher gets: the executor made for a command task, the environment, mounts,
+ * limits; and the refusal of everything this agent cannot give. Pure but for the arena. */
+#pragma once
+
+#include "agent/state.h"
+
+/* The executor of a command task (facts: mesos 2.6). */
+Mesos__V1__ExecutorInfo *agent_launch_command_executor(const struct agent *a, const Mesos__V1__TaskInfo *task,
+                                                       const char *framework_id, struct arena *arena);
+/* NULL when the task can run as asked; else a sentence that names the field which this agent does not support. executor is
+ * the generated one for a command task; group: the task is part of a task group. */
+const char *agent_launch_refusal(const Mesos__V1__TaskInfo *task, const Mesos__V1__ExecutorInfo *executor, bool command,
+                                 bool group, const char *framework_user, struct arena *arena);
+/* All of it in the arena. */
+struct launcher_spec *agent_launch_spec(const struct agent *a, const struct agent_executor *e, struct arena *arena);
+
+/* What resources (and limits of a task, else NULL) ask of the kernel. */
+struct agent_demand agent_demand_of(Mesos__V1__Resource *const *resources, size_t n, const Mesos__V1__TaskInfo *task);
+/* Limits of a container with these demands in it (facts: mesos 9.3). The hard memory limit never shrinks below before. */
+struct launcher_limits agent_launch_limits(const struct agent *a, const struct agent_executor *e);
