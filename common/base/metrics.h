@@ -23,17 +23,18 @@ void metric_increment(struct metric *c, uint64_t by);
 void metric_set(struct metric *g, double value);
 double metric_get(const struct metric *g);
 
-/* A gauge that is asked when the metrics are written. */
+/* A metric that is asked when the metrics are written; NaN means that it has no value now and is left out. A name that
+ * exists already gets this function. */
 void metrics_add_function(struct metrics *m, const char *name, enum metric_kind kind, const char *help,
                           double (*read)(void *ctx), void *ctx);
 
-/* A timer keeps the newest 1024 samples in milliseconds; written as <name> (last), /count /max /min /p50 /p90 /p95 /p99
- * /p999 /p9999, and as a Prometheus summary. */
+/* A timer keeps the newest 1024 samples in milliseconds; once it has one, it is written as <name> (last), /count /max /min
+ * /p50 /p90 /p95 /p99 /p999 /p9999 of those, and as a Prometheus summary whose _sum and _count are of all samples. */
 struct metric *metrics_add_timer(struct metrics *m, const char *name, const char *help);
 void metric_sample_ms(struct metric *t, double ms);
 
-/* Adds system/cpus_total, load_1min, load_5min, load_15min, mem_total_bytes, mem_free_bytes and the process's resident
- * bytes, open descriptors, CPU seconds. */
+/* Adds system/cpus_total, load_1min, load_5min, load_15min, mem_total_bytes, mem_free_bytes, and of this process
+ * process/resident_bytes, process/open_fds, process/cpu_seconds. */
 void metrics_add_system(struct metrics *m);
 
 /* Calls fn for each name and value, in the order of adding. */

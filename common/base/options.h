@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * options.h - command-line flags from one table per program. The table fills a struct of typed fields, prints --help and
  * the sample configuration, and answers GET_FLAGS. Forms: --name=value, --name value, --name and --no-name for booleans;
- * dashes and underscores are the same; MUSTER_<NAME> in the environment; `--config FILE` with lines `name = value`.
- * The command line wins over the environment, the environment over the file. A value that starts with file:// is replaced
- * by that file's content (without the last newline) for options that carry OPTION_FROM_FILE. */
+ * dashes and underscores are the same; MUSTER_<NAME> in the environment; `--config FILE` (or MUSTER_CONFIG) with lines
+ * `name = value` and `# comments`, at most 1 MiB. The command line wins over the environment, the environment over the
+ * file. A value that starts with file:// is replaced by that file's content (without the last newline) for options that
+ * carry OPTION_FROM_FILE. */
 #pragma once
 
 #include <stdbool.h>
