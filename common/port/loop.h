@@ -34,7 +34,8 @@ void loop_timer_stop(struct loop_timer *t);
 bool loop_timer_is_active(const struct loop_timer *t);
 struct loop_timer *loop_timer_remove(struct loop_timer *t);
 
-/* Called once before the loop goes to sleep, after all callbacks of the turn. For batched passes and flushing. */
+/* Called once before the loop goes to sleep, after all callbacks of the turn, in the order of adding. For batched passes
+ * and flushing. May remove itself and others; one that is added inside such a call still runs before this sleep. */
 struct loop_idle;
 struct loop_idle *loop_before_sleep_add(struct loop *l, void (*fn)(void *ctx), void *ctx);
 struct loop_idle *loop_before_sleep_remove(struct loop_idle *i);
@@ -52,6 +53,6 @@ struct loop_child *loop_child_remove(struct loop_child *c);
 /* From any thread: fn(ctx) runs on the loop's thread in a following turn, in the order of posting. */
 void loop_post(struct loop *l, void (*fn)(void *ctx), void *ctx);
 
-/* Runs until loop_stop; a stop that came before it ends it at once. */
+/* Runs until loop_stop; a stop that came before it ends it at once. The before-sleep calls of the last turn are made. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);

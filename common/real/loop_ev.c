@@ -77,6 +77,7 @@ struct loop {
     int64_t now_ms, wall_ms;
     bool has_time; /* now_ms and wall_ms are those of this turn */
     bool is_stopped;
+    bool is_turn_over; /* the before-sleep callbacks of this turn have run */
 
     struct list idles;
     struct list *next_idle; /* the one after the running one: idles may remove each other */
@@ -135,6 +136,7 @@ static void on_check(struct ev_loop *ev, struct ev_check *w, int revents)
     (void)ev;
     (void)revents;
     struct loop *l = w->data;
+    l->is_turn_over = false;
     if (heap_peek(&l->timers) == NULL)
         return;
     read_time(l);
@@ -166,17 +168,23 @@ static void arm_wake(struct loop *l)
     ev_timer_start(l->ev, &l->wake);
 }
 
-static void on_prepare(struct ev_loop *ev, struct ev_prepare *w, int revents)
+static void run_before_sleep(struct loop *l)
 {
-    (void)ev;
-    (void)revents;
-    struct loop *l = w->data;
     for (struct list *it = l->idles.next; it != &l->idles; it = l->next_idle) {
         l->next_idle = it->next;
         struct loop_idle *i = container_of(it, struct loop_idle, in_loop);
         i->fn(i->ctx);
     }
     l->next_idle = NULL;
+    l->is_turn_over = true;
+}
+
+static void on_prepare(struct ev_loop *ev, struct ev_prepare *w, int revents)
+{
+    (void)ev;
+    (void)revents;
+    struct loop *l = w->data;
+    run_before_sleep(l);
     arm_wake(l);
     l->has_time = false;
 }
@@ -270,6 +278,8 @@ void loop_run(struct loop *l)
     l->has_time = false; /* what ran before the loop was another turn */
     while (!l->is_stopped)
         ev_run(l->ev, 0);
+    if (!l->is_turn_over)
+        run_before_sleep(l); /* what the last turn has queued still goes out */
     l->is_stopped = false;
     l->has_time = false;
 }
@@ -373,6 +383,8 @@ struct loop_idle *loop_before_sleep_add(struct loop *l, void (*fn)(void *ctx), v
     i->fn = fn;
     i->ctx = ctx;
     list_push_back(&l->idles, &i->in_loop);
+    if (l->next_idle == &l->idles) /* added by the last callback of the pass: its work must not wait for the next wake-up */
+        l->next_idle = &i->in_loop;
     return i;
 }
 

@@ -25,8 +25,9 @@ struct link_callbacks {
  * frames are decoded as `type`. pending_bytes_max bounds unsent output, 0: 64 MiB. Callbacks come in later turns. */
 struct link *link_new(struct loop *loop, int fd, const void *rest, size_t rest_len, const ProtobufCMessageDescriptor *type,
                       size_t pending_bytes_max, const struct link_callbacks *callbacks, void *ctx);
-/* Queues one frame; all frames of a turn go out in one write. 0, or -EPIPE when the link is being closed. */
+/* Queues one frame; all frames of a turn go out in one write. The packed message has 1 .. LINK_FRAME_BYTES_MAX bytes. 0, or
+ * -EPIPE when the link is being closed. */
 int link_send(struct link *l, const ProtobufCMessage *message);
 size_t link_pending(const struct link *l);
-/* Closes without callback. Accepts NULL, returns NULL. */
+/* Closes without callback; what is unsent is lost. Allowed inside the callbacks. Accepts NULL, returns NULL. */
 struct link *link_free(struct link *l);

@@ -200,6 +200,7 @@ static void test_pipeline__more_than_the_bound_is_read_later(void **state)
         buf_append_str(&all, "GET /later HTTP/1.1\r\nHost: t\r\n\r\n");
     buf_append_str(&all, "GET /end HTTP/1.1\r\n" CLOSE);
     char *request = buf_steal_str(&all);
+    buf_deinit(&all);
     char *got = ask(f, request);
     assert_int_equal(count(got, "HTTP/1.1 200 OK"), 51);
     assert_int_equal(f->handled, 51);

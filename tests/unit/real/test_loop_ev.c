@@ -127,7 +127,7 @@ static void on_idle_remove_next(void *ctx)
     note(f, 'x');
     f->idles[1] = loop_before_sleep_remove(f->idles[1]);
 }
-static void on_idle_never(void *ctx)
+static void on_idle_mark(void *ctx)
 {
     note(ctx, '!');
 }
@@ -143,11 +143,28 @@ static void test_before_sleep__callbacks_may_remove_each_other(void **state)
 {
     struct fixture *f = *state;
     f->idles[0] = loop_before_sleep_add(f->loop, on_idle_remove_next, f);
-    f->idles[1] = loop_before_sleep_add(f->loop, on_idle_never, f);
+    f->idles[1] = loop_before_sleep_add(f->loop, on_idle_mark, f);
     f->idles[2] = loop_before_sleep_add(f->loop, on_idle_stop, f);
     loop_run(f->loop);
     assert_string_equal(f->log, "xz");
     loop_before_sleep_remove(f->idles[0]);
+}
+
+static void on_idle_add(void *ctx)
+{
+    struct fixture *f = ctx;
+    note(f, '1');
+    f->idles[0] = loop_before_sleep_remove(f->idles[0]);
+    f->idles[2] = loop_before_sleep_add(f->loop, on_idle_stop, f);
+}
+
+static void test_before_sleep__one_added_inside_runs_before_this_sleep(void **state)
+{
+    struct fixture *f = *state;
+    f->idles[0] = loop_before_sleep_add(f->loop, on_idle_add, f);
+    loop_run(f->loop);
+    assert_string_equal(f->log, "1z");
+    assert_true(loop_now_ms(f->loop) > 0);
 }
 
 static void on_readable(void *ctx, int fd, unsigned ready)
@@ -272,6 +289,18 @@ static void test_child__already_reaped_is_told_as_unknown(void **state)
     assert_int_equal(f->status, -1);
 }
 
+static void test_stop__the_last_turn_is_finished(void **state)
+{
+    struct fixture *f = *state;
+    f->timers[2] = loop_timer_add(f->loop, on_timer_stop, f);
+    loop_timer_start(f->timers[2], 5);
+    f->idles[0] = loop_before_sleep_add(f->loop, on_idle_mark, f);
+    loop_run(f->loop);
+    assert_string_equal(f->log, "!s!");
+    f->timers[2] = loop_timer_remove(f->timers[2]);
+    f->idles[0] = loop_before_sleep_remove(f->idles[0]);
+}
+
 static void test_stop__before_run_ends_it_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -286,11 +315,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_timers__fire_in_order_and_not_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_timer__restarted_with_zero_waits_for_the_next_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(test_before_sleep__callbacks_may_remove_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_before_sleep__one_added_inside_runs_before_this_sleep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fd__reports_and_is_removed_inside_its_callback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_post__from_a_thread_arrives_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signal__arrives_although_it_was_blocked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_child__its_end_is_told_and_others_are_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_child__already_reaped_is_told_as_unknown, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stop__the_last_turn_is_finished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop__before_run_ends_it_at_once, setup, teardown),
     };
     return cmocka_run_group_tests_name("loop_ev", tests, NULL, NULL);
