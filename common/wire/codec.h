@@ -11,12 +11,15 @@
 #include "common/base/json.h"
 
 #define WIRE_MESSAGE_BYTES_MAX (8u << 20)
+#define WIRE_NESTING_MAX 32 /* messages within each other; with the lists between them as deep as JSON_DEPTH_MAX at most   \
+                             */
 
 enum wire_format { WIRE_JSON, WIRE_PROTOBUF };
 const char *wire_media_type(enum wire_format format); /* "application/json", "application/x-protobuf" */
 
-/* Parses one message into the arena (nothing to free). NULL on error: text for a 400 answer in err. Limits: message
- * 8 MiB, JSON depth 64, protobuf nesting 64, and the arena's own bound. Both formats give the same guarantees:
+/* Parses one message into the arena (nothing to free). NULL on error: text for a 400 answer in err. Limits: 8 MiB,
+ * 32 messages within each other, JSON depth 64 in what is ignored too, and the arena's own bound. Both formats give the
+ * same guarantees:
  * - required fields are there, at every level;
  * - an enum field holds a value of its enum: an unknown one is dropped, in a required field it is an error;
  * - map entries have key and value, and no key twice (the last one wins);

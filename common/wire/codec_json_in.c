@@ -362,12 +362,15 @@ static int read_field(struct wire_decoder *d, struct json_cursor *c, ProtobufCMe
     return add_value(d, c, message, field); /* a list of one, written without brackets */
 }
 
+/* The path holds one step per message that is open around this one. */
 static int read_message(struct wire_decoder *d, struct json_cursor *c, ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
     struct wire_field_set seen = {{0}};
     unsigned guess = 0;
     bool first = true;
+    if (d->path.depth >= WIRE_NESTING_MAX)
+        return wire_fail(d, -EINVAL, "nested too deep");
     int rc = json_cursor_begin(c, '{');
     if (rc != 0)
         return rc;

@@ -6,7 +6,6 @@
 
 #include "common/wire/codec.h"
 
-#define WIRE_NESTING_MAX 64
 /* Of one message type; both are a matter of our own .proto files. */
 #define WIRE_FIELDS_MAX 128
 #define WIRE_MESSAGE_STRUCT_MAX 2048

@@ -461,10 +461,10 @@ static void test_nesting__is_bounded_in_both_formats(void **state)
     (void)state;
     const ProtobufCMessageDescriptor *type = &mesos__v1__container_id__descriptor;
     uint8_t bytes[4096];
-    for (int depth = 64; depth <= 65; depth++) {
+    for (int depth = WIRE_NESTING_MAX; depth <= WIRE_NESTING_MAX + 1; depth++) {
         size_t len = nested_container(bytes, sizeof(bytes), depth);
         ProtobufCMessage *m = wire_unpack(type, bytes, len, arena, &err);
-        assert_int_equal(m != NULL, depth == 64);
+        assert_int_equal(m != NULL, depth == WIRE_NESTING_MAX);
         if (m != NULL) {
             char *json = to_json(m);
             assert_string_equal(to_json(decode(type, json)), json);
@@ -473,7 +473,7 @@ static void test_nesting__is_bounded_in_both_formats(void **state)
         for (int i = 0; i < depth; i++)
             (void)strcat(text, i < depth - 1 ? "{\"value\":\"c\",\"parent\":" : "{\"value\":\"c\"");
         memset(text + strlen(text), '}', (size_t)depth);
-        assert_int_equal(wire_decode(WIRE_JSON, type, text, strlen(text), arena, &err) != NULL, depth == 64);
+        assert_int_equal(wire_decode(WIRE_JSON, type, text, strlen(text), arena, &err) != NULL, depth == WIRE_NESTING_MAX);
     }
     char deep[1000] = "{\"unknown\":";
     memset(deep + strlen(deep), '[', 300);
