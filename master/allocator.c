@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
+#include "master/agents.h"
 #include "master/offers.h"
 #include "master/send.h"
 
@@ -48,10 +49,11 @@ void master_allocator_refresh_agent(struct master *m, struct master_agent *a)
 
 void master_allocator_give_back(struct master *m, struct master_agent *a, struct resources *resources, bool at_once)
 {
-    if (!resources_is_empty(resources)) {
+    if (a->is_overcommitted)
+        master_agent_recount(a); /* whose resources they are has already been forgotten */
+    else
         resources_add(a->free, resources);
-        master_allocator_refresh_agent(m, a);
-    }
+    master_allocator_refresh_agent(m, a);
     resources_free(resources);
     if (!may_be_offered(a))
         return;
@@ -106,7 +108,8 @@ static bool is_enough(const struct master_minimums *minimums, const struct quant
     return fits;
 }
 
-struct try {
+struct
+try {
     struct master *m;
     struct master_agent *agent;
 };
@@ -133,8 +136,7 @@ static bool try_client(struct master *m, struct master_agent *a, struct master_c
     const struct resources *candidate = part != NULL ? part : a->free;
     struct quantities amounts;
     CHECK(resources_quantities(candidate, &amounts) == 0);
-    if (resources_is_empty(candidate) ||
-        !is_enough(c->minimums != NULL ? c->minimums : &m->minimums, &amounts) ||
+    if (resources_is_empty(candidate) || !is_enough(c->minimums != NULL ? c->minimums : &m->minimums, &amounts) ||
         master_filter_blocks(m, c, a, candidate)) {
         resources_free(part);
         return false;

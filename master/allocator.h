@@ -7,7 +7,8 @@
  *   - more free on an agent: all clients are tried for this agent, in the order of share_drf.h, until nothing is left;
  *   - a client that is new, revived or no longer suppressed: it alone is tried, for every agent with something free;
  *   - the end of a filter: this pair alone is tried.
- * A client that wants nothing, a role without frameworks and an agent with nothing free cost nothing. Internal to master/. */
+ * A client that wants nothing, a role without frameworks and an agent with nothing free cost nothing. Internal to master/.
+ */
 #pragma once
 
 #include "master/state.h"

@@ -113,8 +113,8 @@ void master_filters_remove_of_agent(struct master *m, struct master_agent *a)
         remove_filter(m, container_of(a->filters.next, struct master_filter, agent_node));
 }
 
-void master_filters_on_timers(struct master *m, size_t max, void (*expired)(struct master *, struct master_client *,
-                                                                            struct master_agent *))
+void master_filters_on_timers(struct master *m, size_t max,
+                              void (*expired)(struct master *, struct master_client *, struct master_agent *))
 {
     struct heap_node *node;
     while (max-- > 0 && (node = heap_peek(&m->filter_timers)) != NULL && node->key_ms <= m->now_ms) {

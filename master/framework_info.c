@@ -42,9 +42,9 @@ static const char *check_minimums(struct master *m, const char *role, const Meso
             return arena_printf(m->out->arena, "offer filter of role '%.300s' has empty quantities", role);
         for (size_t j = 0; j < q->n_quantities; j++) {
             const char *name = q->quantities[j]->key;
-            if (name == NULL || name[0] == '\0' || strlen(name) >= MASTER_MINIMUM_NAME_SIZE || q->quantities[j]->value == NULL ||
-                !isfinite(q->quantities[j]->value->value) || q->quantities[j]->value->value < 0 ||
-                q->quantities[j]->value->value > 1e12)
+            if (name == NULL || name[0] == '\0' || strlen(name) >= MASTER_MINIMUM_NAME_SIZE ||
+                q->quantities[j]->value == NULL || !isfinite(q->quantities[j]->value->value) ||
+                q->quantities[j]->value->value < 0 || q->quantities[j]->value->value > 1e12)
                 return arena_printf(m->out->arena, "offer filter of role '%.300s' has an invalid quantity", role);
             if (++total > MASTER_MINIMUMS_MAX)
                 return arena_printf(m->out->arena, "offer filter of role '%.300s' has more than %d quantities", role,

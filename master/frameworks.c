@@ -183,7 +183,8 @@ struct master_framework *master_framework_from_agent(struct master *m, const Mes
 /* -- subscription ----------------------------------------------------------------------------------------------- */
 
 /* Why this subscription cannot be (facts: mesos 1.2, 1.6), NULL if it can. */
-static const char *check_subscription(struct master *m, const char *principal, const Mesos__V1__Scheduler__Call__Subscribe *s)
+static const char *check_subscription(struct master *m, const char *principal,
+                                      const Mesos__V1__Scheduler__Call__Subscribe *s)
 {
     const Mesos__V1__FrameworkInfo *info = s->framework_info;
     const char *why = master_framework_info_check(m, info);
@@ -215,7 +216,8 @@ static const char *check_subscription(struct master *m, const char *principal, c
 }
 
 /* The info as it is to be kept: with an id, and with what may not change taken from the present one. */
-static Mesos__V1__FrameworkInfo *complete_info(struct master *m, const Mesos__V1__FrameworkInfo *asked, const char *principal)
+static Mesos__V1__FrameworkInfo *complete_info(struct master *m, const Mesos__V1__FrameworkInfo *asked,
+                                               const char *principal)
 {
     Mesos__V1__FrameworkInfo *info = arena_memdup(m->out->arena, asked, sizeof(*asked));
     if (info->id == NULL || info->id->value[0] == '\0') {
@@ -339,8 +341,8 @@ void master_frameworks_on_subscription_stored(struct master *m, struct master_wr
     master_clients_subscribe(m, f, call->subscribe->suppressed_roles, call->subscribe->n_suppressed_roles);
     if (changed)
         broadcast_info(m, f);
-    master_snapshot_send_framework(m, f, is_new ? MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_ADDED
-                                                : MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_UPDATED);
+    master_snapshot_send_framework(
+        m, f, is_new ? MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_ADDED : MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_UPDATED);
     master_trace(m, "framework %s (%s) %s", f->id, f->info->name, is_new ? "subscribed" : "subscribed again");
 }
 
@@ -431,7 +433,7 @@ void master_frameworks_on_stream_closed(struct master *m, stream_id stream)
     int64_t timeout = failover_timeout_ms(f);
     master_trace(m, "framework %s disconnected, kept for %lld ms", f->id, (long long)timeout);
     if (timeout == 0) {
-        master_framework_remove(m, f, 0);
+        master_framework_remove(m, f, 0, 0);
         return;
     }
     heap_set(&m->failover_timers, &f->failover_timer, m->now_ms + timeout);
@@ -449,7 +451,7 @@ void master_frameworks_on_pressure(struct master *m, stream_id stream, bool on)
     master_clients_refresh(m, s->framework);
 }
 
-void master_framework_remove(struct master *m, struct master_framework *f, request_id request)
+void master_framework_remove(struct master *m, struct master_framework *f, request_id request, int status)
 {
     bool was_leaving = f->state == MASTER_FRAMEWORK_LEAVING;
     f->state = MASTER_FRAMEWORK_LEAVING;
@@ -460,6 +462,7 @@ void master_framework_remove(struct master *m, struct master_framework *f, reque
     }
     struct master_write *w = master_registry_begin(m, MASTER_WRITE_REMOVE_FRAMEWORK, f->id);
     w->request = request;
+    w->status = status;
     master_registry_delete_framework(m, w);
 }
 
@@ -476,7 +479,8 @@ static void tell_agents_of_removal(struct master *m, struct master_framework *f)
         if (message != NULL)
             message->shutdown_framework = shutdown;
     }
-    list_for_each(it, &f->executors) {
+    list_for_each(it, &f->executors)
+    {
         struct master_agent *a = container_of(it, struct master_executor, framework_node)->agent;
         if (a->mark == mark)
             continue;
@@ -520,7 +524,7 @@ void master_frameworks_on_removal_stored(struct master *m, struct master_write *
         remember_completed(m, f);
     }
     if (w->request != 0)
-        master_reply(m, w->request, w->stream != 0 ? 202 : 200, NULL);
+        master_reply(m, w->request, w->status, NULL);
 }
 
 void master_frameworks_on_timers(struct master *m)
@@ -529,7 +533,7 @@ void master_frameworks_on_timers(struct master *m)
     while ((node = heap_pop_due(&m->failover_timers, m->now_ms)) != NULL) {
         struct master_framework *f = container_of(node, struct master_framework, failover_timer);
         master_trace(m, "framework %s did not come back in time", f->id);
-        master_framework_remove(m, f, 0);
+        master_framework_remove(m, f, 0, 0);
     }
     while ((node = heap_pop_due(&m->heartbeat_timers, m->now_ms)) != NULL) {
         struct master_framework *f = container_of(node, struct master_framework, heartbeat_timer);
@@ -541,16 +545,19 @@ void master_frameworks_on_timers(struct master *m)
 void master_frameworks_deinit(struct master *m)
 {
     struct master_framework *f, *next;
-    HASH_ITER(hh, m->frameworks, f, next) {
+    HASH_ITER(hh, m->frameworks, f, next)
+    {
         HASH_DEL(m->frameworks, f);
         free_framework(m, f);
     }
-    HASH_ITER(hh, m->completed_frameworks, f, next) {
+    HASH_ITER(hh, m->completed_frameworks, f, next)
+    {
         HASH_DEL(m->completed_frameworks, f);
         free_framework(m, f);
     }
     struct master_stream *s, *s_next;
-    HASH_ITER(hh, m->streams, s, s_next) {
+    HASH_ITER(hh, m->streams, s, s_next)
+    {
         HASH_DEL(m->streams, s);
         free(s);
     }

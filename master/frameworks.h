@@ -18,8 +18,8 @@ void master_frameworks_on_update(struct master *m, struct master_framework *f, r
                                  const Mesos__V1__Scheduler__Call *call);
 void master_frameworks_on_timers(struct master *m); /* failover deadlines and heartbeats */
 
-/* Starts the removal; request 0: nobody waits for an answer. `status` of the answer depends on who asked. */
-void master_framework_remove(struct master *m, struct master_framework *f, request_id request);
+/* Starts the removal; the request is answered with status once it is durable. request 0: nobody waits. */
+void master_framework_remove(struct master *m, struct master_framework *f, request_id request, int status);
 
 /* A framework that only an agent knew. NULL when the info is not usable. */
 struct master_framework *master_framework_from_agent(struct master *m, const Mesos__V1__FrameworkInfo *info);

@@ -39,5 +39,5 @@ bool master_filter_blocks(const struct master *m, const struct master_client *c,
 void master_filters_remove_of_client(struct master *m, struct master_client *c);
 void master_filters_remove_of_agent(struct master *m, struct master_agent *a);
 /* Lets up to max expired filters go; calls back for each pair that may be offered something again. */
-void master_filters_on_timers(struct master *m, size_t max, void (*expired)(struct master *, struct master_client *,
-                                                                            struct master_agent *));
+void master_filters_on_timers(struct master *m, size_t max,
+                              void (*expired)(struct master *, struct master_client *, struct master_agent *));

@@ -34,7 +34,6 @@ static void free_write(struct master_write *w)
     list_remove(&w->node);
     free(w->id);
     free(w->message);
-    free(w->principal);
     free(w);
 }
 
@@ -56,7 +55,8 @@ static void store(struct master *m, const struct master_write *w, const char *pr
     e->store.count = 1;
 }
 
-void master_registry_put_agent(struct master *m, struct master_write *w, const struct master_agent *a, int64_t unreachable_ms)
+void master_registry_put_agent(struct master *m, struct master_write *w, const struct master_agent *a,
+                               int64_t unreachable_ms)
 {
     Muster__Registry__Agent record = MUSTER__REGISTRY__AGENT__INIT;
     record.info = a->info;
@@ -101,8 +101,8 @@ void master_registry_recover(struct master *m, const struct master_item *item)
 {
     struct err err;
     if (has_prefix(item, AGENT_PREFIX)) {
-        Muster__Registry__Agent *record = (void *)wire_unpack(&muster__registry__agent__descriptor, item->value,
-                                                              item->value_len, m->out->arena, &err);
+        Muster__Registry__Agent *record =
+            (void *)wire_unpack(&muster__registry__agent__descriptor, item->value, item->value_len, m->out->arena, &err);
         if (record == NULL || record->info->id == NULL) {
             master_fatal(m, "registry: damaged record %.*s", (int)item->key_len, (const char *)item->key);
             return;
@@ -151,7 +151,8 @@ static void dispatch(struct master *m, struct master_write *w)
 
 void master_registry_on_done(struct master *m, uint64_t token, int result)
 {
-    list_for_each(it, &m->writes) {
+    list_for_each(it, &m->writes)
+    {
         struct master_write *w = container_of(it, struct master_write, node);
         if (w->token != token)
             continue;
@@ -166,6 +167,5 @@ void master_registry_on_done(struct master *m, uint64_t token, int result)
 
 void master_registry_deinit(struct master *m)
 {
-    list_for_each(it, &m->writes)
-        free_write(container_of(it, struct master_write, node));
+    list_for_each(it, &m->writes) free_write(container_of(it, struct master_write, node));
 }

@@ -10,7 +10,8 @@ struct master_write *master_registry_begin(struct master *m, enum master_write_k
 void master_registry_set_message(struct master_write *w, const ProtobufCMessage *message);
 
 /* With unreachable_ms not 0 the agent is stored as unreachable since then. */
-void master_registry_put_agent(struct master *m, struct master_write *w, const struct master_agent *a, int64_t unreachable_ms);
+void master_registry_put_agent(struct master *m, struct master_write *w, const struct master_agent *a,
+                               int64_t unreachable_ms);
 void master_registry_delete_agent(struct master *m, struct master_write *w);
 /* disconnected_ms 0: connected. */
 void master_registry_put_framework(struct master *m, struct master_write *w, const Mesos__V1__FrameworkInfo *info,

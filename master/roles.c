@@ -244,7 +244,8 @@ static int add_weight(struct master *m, char *word, struct err *err)
 
 int master_roles_configure(struct master *m, const char *weights, const char *roles, struct err *err)
 {
-    cleanup_free char *weight_text = xstrdup(weights != NULL ? weights : ""), *role_text = xstrdup(roles != NULL ? roles : "");
+    cleanup_free char *weight_text = xstrdup(weights != NULL ? weights : ""),
+                      *role_text = xstrdup(roles != NULL ? roles : "");
     char *rest = NULL;
     for (char *word = strtok_r(weight_text, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest)) {
         int r = add_weight(m, word, err);

@@ -7,8 +7,8 @@
 #include "master/state.h"
 
 /* Declares var, a new message in the step's arena. `kind` is protobuf-c's prefix, e.g. mesos__v1__task_id. */
-#define MASTER_WIRE(m, Type, var, kind)                                  \
-    Type *var = arena_must_alloc((m)->out->arena, sizeof(Type));         \
+#define MASTER_WIRE(m, Type, var, kind)                                                                                    \
+    Type *var = arena_must_alloc((m)->out->arena, sizeof(Type));                                                           \
     kind##__init(var)
 
 Mesos__V1__FrameworkID *master_wire_framework_id(struct master *m, const char *value);

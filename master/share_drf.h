@@ -25,17 +25,17 @@ struct share_node {
     double weight;
     double share;
     uint64_t allocations;
-    struct quantities allocated; /* of the whole subtree */
-    size_t active;               /* active leaves in the subtree */
+    struct quantities allocated;  /* of the whole subtree */
+    size_t active;                /* active leaves in the subtree */
     struct share_node *displaced; /* the only child that may be out of place */
-    bool unsorted;               /* children in any order */
-    bool is_leaf;                /* a taker; other nodes only group */
+    bool unsorted;                /* children in any order */
+    bool is_leaf;                 /* a taker; other nodes only group */
 };
 
 void share_init(struct share_node *node, const char *name, double weight, bool is_leaf);
 void share_deinit(struct share_node *node);
 void share_attach(struct share_node *parent, struct share_node *node); /* node has no children and nothing allocated */
-void share_detach(struct share_node *node);                           /* the same */
+void share_detach(struct share_node *node);                            /* the same */
 
 /* The share as rule 2 has it; names with a total of zero or less do not count. */
 double share_value(const struct quantities *allocated, const struct quantities *total, double weight);

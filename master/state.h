@@ -13,8 +13,8 @@
  *                            ├─ clients    (array)  the framework in one role: a leaf of the share tree
  *                            └─ offers     (list)
  *
- * Amounts of an agent: total = free + offered + used. free is kept; offered is the sum of its offers, used that of its tasks
- * whose resources are not released and of its executors. */
+ * Amounts of an agent: total = free + offered + used. free is kept; offered is the sum of its offers, used that of its
+ * tasks whose resources are not released and of its executors. */
 #pragma once
 
 #include <uthash.h>
@@ -33,7 +33,7 @@
 #define MASTER_MINIMUM_NAME_SIZE 48
 #define MASTER_REMOVED_AGENTS_MAX 10000
 #define MASTER_UNREACHABLE_AGENTS_MAX 102400
-#define MASTER_ROLES_MAX 256       /* roles of one framework */
+#define MASTER_ROLES_MAX 256 /* roles of one framework */
 
 /* -- agents ----------------------------------------------------------------------------------------------------- */
 
@@ -93,16 +93,16 @@ struct master_agent {
     struct list dirty_node; /* in master.dirty_agents or returned_agents */
     struct list unreachable_node;
     uint64_t fresh_pass;
-    uint64_t mark;          /* scratch of walks that visit an agent once */
+    uint64_t mark; /* scratch of walks that visit an agent once */
 };
 
 /* -- frameworks ------------------------------------------------------------------------------------------------- */
 
 enum master_framework_state {
-    MASTER_FRAMEWORK_RECOVERED,    /* known from the registry or from an agent; no scheduler since this master began */
+    MASTER_FRAMEWORK_RECOVERED, /* known from the registry or from an agent; no scheduler since this master began */
     MASTER_FRAMEWORK_CONNECTED,
     MASTER_FRAMEWORK_DISCONNECTED,
-    MASTER_FRAMEWORK_LEAVING,      /* to be forgotten once stored */
+    MASTER_FRAMEWORK_LEAVING, /* to be forgotten once stored */
     MASTER_FRAMEWORK_COMPLETED,
 };
 
@@ -134,7 +134,7 @@ struct master_role {
     struct share_node node; /* groups leaf and the nodes of child roles */
     struct share_node own;  /* groups the clients of this very role */
     struct list clients;
-    size_t uses;            /* clients and child roles */
+    size_t uses; /* clients and child roles */
 };
 
 /* One framework in one role. Lives while the framework subscribes to the role or holds something in it. */
@@ -146,7 +146,7 @@ struct master_client {
     uint64_t serial;
     bool is_subscribed, is_suppressed;
     struct master_minimums *minimums; /* of its offer filters; NULL: the master's */
-    size_t held; /* offers, tasks and executors whose resources are charged to it */
+    size_t held;                      /* offers, tasks and executors whose resources are charged to it */
     struct list filters;
     struct list fresh_node; /* in master.fresh_clients: everything free is to be tried for it */
 };
@@ -161,7 +161,7 @@ struct master_framework {
     Mesos__V1__FrameworkInfo *info;
     uint8_t *packed_info; /* the same, as agents get it */
     size_t packed_info_len;
-    unsigned capabilities; /* MASTER_CAN_* */
+    unsigned capabilities;                                                    /* MASTER_CAN_* */
     int64_t registered_ms, reregistered_ms, unregistered_ms, disconnected_ms; /* wall; 0: never */
 
     struct master_client **clients;
@@ -220,9 +220,10 @@ struct master_executor {
     struct master_client *client; /* charged; NULL when it has no resources */
     struct list framework_node;
     struct resources *resources; /* allocated */
-    uint8_t *packed; /* mesos.v1.ExecutorInfo */
+    uint8_t *packed;             /* mesos.v1.ExecutorInfo */
     uint32_t packed_len;
     uint32_t key_len;
+    uint64_t mark;
     const char *id; /* points into key */
     uint8_t key[];  /* framework serial, executor id, NUL */
 };
@@ -230,19 +231,19 @@ struct master_executor {
 struct master_task {
     UT_hash_handle hh; /* in its framework, by id */
     struct master_framework *framework;
-    struct master_agent *agent;    /* NULL once completed */
-    struct master_client *client;  /* charged while resources are */
+    struct master_agent *agent;       /* NULL once completed */
+    struct master_client *client;     /* charged while resources are */
     struct master_executor *executor; /* custom or default one; NULL for commands and once completed */
-    struct list node; /* in the agent's tasks, or in framework.completed */
-    struct resources *resources; /* allocated; NULL once released */
-    uint8_t *packed;    /* mesos.v1.Task without state and statuses */
-    uint8_t *statuses;  /* records: uint32 length, packed mesos.v1.TaskStatus without data; oldest first */
+    struct list node;                 /* in the agent's tasks, or in framework.completed */
+    struct resources *resources;      /* allocated; NULL once released */
+    uint8_t *packed;                  /* mesos.v1.Task without state and statuses */
+    uint8_t *statuses;                /* records: uint32 length, packed mesos.v1.TaskStatus without data; oldest first */
     uint32_t packed_len, statuses_len, last_status; /* last_status: offset of the newest record */
-    uint8_t state;        /* newest known to the agent */
-    uint8_t update_state; /* of the newest forwarded update */
+    uint8_t state;                                  /* newest known to the agent */
+    uint8_t update_state;                           /* of the newest forwarded update */
     bool has_uuid;
-    bool is_kill_wanted;  /* KILL while the agent was away */
-    uint8_t uuid[16];     /* of the newest update, when has_uuid */
+    bool is_kill_wanted; /* KILL while the agent was away */
+    uint8_t uuid[16];    /* of the newest update, when has_uuid */
     uint64_t mark;
     char id[];
 };
@@ -250,14 +251,14 @@ struct master_task {
 /* -- store ------------------------------------------------------------------------------------------------------ */
 
 enum master_write_kind {
-    MASTER_WRITE_ADMIT,      /* new agent */
-    MASTER_WRITE_READMIT,    /* unreachable agent is back; message: packed Reregister */
+    MASTER_WRITE_ADMIT,   /* new agent */
+    MASTER_WRITE_READMIT, /* unreachable agent is back; message: packed Reregister */
     MASTER_WRITE_UNREACHABLE,
     MASTER_WRITE_FORGET_AGENT,
-    MASTER_WRITE_SUBSCRIBE,  /* message: packed scheduler call */
-    MASTER_WRITE_UPDATE,     /* UPDATE_FRAMEWORK; message: packed scheduler call */
+    MASTER_WRITE_SUBSCRIBE, /* message: packed scheduler call */
+    MASTER_WRITE_UPDATE,    /* UPDATE_FRAMEWORK; message: packed scheduler call */
     MASTER_WRITE_REMOVE_FRAMEWORK,
-    MASTER_WRITE_RECORD,     /* nothing waits for it */
+    MASTER_WRITE_RECORD, /* nothing waits for it */
 };
 
 /* A write that is on its way and what to do once it is durable. */
@@ -270,8 +271,8 @@ struct master_write {
     size_t message_len;
     link_id link;
     stream_id stream;
-    request_id request;
-    char *principal;
+    request_id request; /* 0: nobody waits for an answer */
+    int status;         /* of that answer */
 };
 
 /* -- the whole -------------------------------------------------------------------------------------------------- */
@@ -307,12 +308,13 @@ struct master {
     struct master_link *links;
     struct master_agent *agents;
     struct list unreachable_agents; /* oldest first */
-    size_t unreachable_count, connected_count;
-    struct map removed; /* ids of agents that may not come back, the last MASTER_REMOVED_AGENTS_MAX of them */
+    size_t unreachable_count, connected_count, recovered_count;
+    struct map disconnected; /* "ip:port" to agent: one that registers anew from there replaces it */
+    struct map removed;      /* ids of agents that may not come back, the last MASTER_REMOVED_AGENTS_MAX of them */
 
     struct master_framework *frameworks, *completed_frameworks;
     struct master_stream *streams;
-    struct list completed_order;      /* oldest first */
+    struct list completed_order; /* oldest first */
     size_t observer_count;
 
     struct master_offer *offers;
@@ -320,7 +322,7 @@ struct master {
 
     /* allocator */
     struct master_role *roles;
-    struct map weights;    /* role to double *, of --weights */
+    struct map weights;         /* role to double *, of --weights */
     struct map role_white_list; /* empty: any role may be used */
     struct share_node share_root;
     struct quantities total; /* of all counted agents */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * agents.h - agents and their links: admission, loss, return, removal; pings. What an agent brings back with it is
+ * reregister.c. Internal to master/. */
+#pragma once
+
+#include "common/base/err.h"
+#include "master/state.h"
+
+struct master_agent *master_agent_find(const struct master *m, const char *id); /* in any state */
+
+/* -EPROTO when the link is known already. */
+int master_agents_on_link_up(struct master *m, link_id link, const char *peer_ip);
+void master_agents_on_link_down(struct master *m, link_id link);
+void master_agents_on_link_message(struct master *m, link_id link, const Muster__Link__AgentToMaster *message);
+void master_agents_on_timers(struct master *m);
+
+void master_agents_recover(struct master *m, const Mesos__V1__AgentInfo *info, const char *ip, const char *version,
+                           int64_t registered_ms, int64_t unreachable_ms);
+void master_agents_on_admitted(struct master *m, struct master_write *w);
+void master_agents_on_readmitted(struct master *m, struct master_write *w);
+void master_agents_on_unreachable_stored(struct master *m, struct master_write *w);
+void master_agents_on_forgotten(struct master *m, struct master_write *w);
+void master_agents_deinit(struct master *m);
+
+/* Is not, or no longer, to be heard: leave the present state for another. Keeps counts and timers right. */
+void master_agent_set_state(struct master *m, struct master_agent *a, enum master_agent_state state);
+
+/* -- reregister.c ----------------------------------------------------------------------------------------------- */
+
+/* Takes info (without id) as the agent's; total and amounts follow. 0 or -EINVAL, -ENOSPC with a text; then nothing has
+ * changed. */
+int master_agent_set_info(struct master *m, struct master_agent *a, const Mesos__V1__AgentInfo *info, const char *version,
+                          struct err *err);
+/* The agent is back on its link: takes its report for the truth about what runs there and connects it. */
+void master_agent_come_back(struct master *m, struct master_agent *a, const Muster__Link__Reregister *report);
+/* free = total - what tasks and executors use; there are no offers. */
+void master_agent_recount(struct master_agent *a);

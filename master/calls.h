@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * calls.h - scheduler and operator calls: who may call, and which part does it. Internal to master/. */
+#pragma once
+
+#include "master/state.h"
+
+void master_on_call(struct master *m, const struct master_event *in);
+void master_on_operator_call(struct master *m, request_id request, const Mesos__V1__Master__Call *call);
+
+/* reconcile.c: RECONCILE (facts: mesos 1.12). */
+void master_on_reconcile(struct master *m, struct master_framework *f,
+                         const Mesos__V1__Scheduler__Call__Reconcile *reconcile);
+/* One task as if RECONCILE had named it. agent_id may be NULL. */
+void master_reconcile_task(struct master *m, struct master_framework *f, const char *task_id, const char *agent_id);
+void master_on_reconcile_operations(struct master *m, struct master_framework *f,
+                                    const Mesos__V1__Scheduler__Call__ReconcileOperations *reconcile);

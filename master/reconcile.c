@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/check.h"
+#include "master/agents.h"
+#include "master/calls.h"
+#include "master/send.h"
+#include "master/tasks.h"
+
+#define REASON_RECONCILIATION ((int)MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION)
+
+/* The latest forwarded state of a task the master holds. */
+static void send_known(struct master *m, struct master_framework *f, const struct master_task *t)
+{
+    Mesos__V1__TaskStatus *status = master_status_new(m, t->id, (Mesos__V1__TaskState)t->update_state,
+                                                      REASON_RECONCILIATION, "Reconciliation: Latest task state");
+    if (t->agent != NULL)
+        status->agent_id = t->agent->info->id;
+    const Mesos__V1__TaskStatus *last = master_task_last_status(t, m->out->arena);
+    if (last != NULL) {
+        status->executor_id = last->executor_id;
+        status->has_healthy = last->has_healthy;
+        status->healthy = last->healthy;
+        status->check_status = last->check_status;
+        status->container_status = last->container_status;
+        status->unreachable_time = last->unreachable_time;
+        if (status->agent_id == NULL)
+            status->agent_id = last->agent_id;
+    }
+    master_send_update(m, f, status);
+}
+
+static void send_unknown(struct master *m, struct master_framework *f, const char *task_id, const char *agent_id)
+{
+    bool aware = (f->capabilities & MASTER_CAN_PARTITION) != 0;
+    const struct master_agent *a = agent_id != NULL ? master_agent_find(m, agent_id) : NULL;
+    Mesos__V1__TaskState state = MESOS__V1__TASK_STATE__TASK_UNKNOWN;
+    const char *why = "Reconciliation: Task is unknown";
+    int64_t unreachable_ms = 0;
+    if (agent_id == NULL ? m->recovered_count > 0
+                         : a != NULL && (a->state == MASTER_AGENT_RECOVERED || a->state == MASTER_AGENT_READMITTING))
+        return; /* that agent may bring it */
+    if (a != NULL && (a->state == MASTER_AGENT_CONNECTED || a->state == MASTER_AGENT_DISCONNECTED)) {
+        state = MESOS__V1__TASK_STATE__TASK_GONE;
+        why = "Reconciliation: Task is unknown to the agent";
+    } else if (a != NULL && (a->state == MASTER_AGENT_UNREACHABLE || a->state == MASTER_AGENT_LEAVING)) {
+        state = MESOS__V1__TASK_STATE__TASK_UNREACHABLE;
+        why = "Reconciliation: Task is unreachable";
+        unreachable_ms = a->unreachable_ms;
+    }
+    Mesos__V1__TaskStatus *status =
+        master_status_new(m, task_id, aware ? state : MESOS__V1__TASK_STATE__TASK_LOST, REASON_RECONCILIATION, why);
+    if (agent_id != NULL)
+        status->agent_id = master_wire_agent_id(m, agent_id);
+    if (unreachable_ms != 0)
+        status->unreachable_time = master_wire_time(m->out->arena, unreachable_ms);
+    master_send_update(m, f, status);
+}
+
+void master_reconcile_task(struct master *m, struct master_framework *f, const char *task_id, const char *agent_id)
+{
+    const struct master_task *t = master_task_find(f, task_id);
+    if (t == NULL)
+        t = master_task_find_unreachable(f, task_id);
+    if (t != NULL)
+        send_known(m, f, t);
+    else
+        send_unknown(m, f, task_id, agent_id);
+}
+
+void master_on_reconcile(struct master *m, struct master_framework *f,
+                         const Mesos__V1__Scheduler__Call__Reconcile *reconcile)
+{
+    for (size_t i = 0; i < reconcile->n_tasks; i++)
+        master_reconcile_task(m, f, reconcile->tasks[i]->task_id->value,
+                              reconcile->tasks[i]->agent_id != NULL ? reconcile->tasks[i]->agent_id->value : NULL);
+    if (reconcile->n_tasks > 0)
+        return;
+    for (const struct master_task *t = f->tasks; t != NULL; t = t->hh.next)
+        send_known(m, f, t);
+}
+
+/* -- operations ------------------------------------------------------------------------------------------------- */
+
+/* This master holds no operations: what is asked for is unknown, or on an agent that is not there. */
+static Mesos__V1__OperationState operation_state(const struct master *m, const Mesos__V1__AgentID *agent_id)
+{
+    const struct master_agent *a = agent_id != NULL ? master_agent_find(m, agent_id->value) : NULL;
+    if (a != NULL && (a->state == MASTER_AGENT_RECOVERED || a->state == MASTER_AGENT_READMITTING))
+        return MESOS__V1__OPERATION_STATE__OPERATION_RECOVERING;
+    if (a != NULL && (a->state == MASTER_AGENT_UNREACHABLE || a->state == MASTER_AGENT_LEAVING))
+        return MESOS__V1__OPERATION_STATE__OPERATION_UNREACHABLE;
+    return MESOS__V1__OPERATION_STATE__OPERATION_UNKNOWN;
+}
+
+void master_on_reconcile_operations(struct master *m, struct master_framework *f,
+                                    const Mesos__V1__Scheduler__Call__ReconcileOperations *reconcile)
+{
+    for (size_t i = 0; i < reconcile->n_operations; i++) {
+        Mesos__V1__Scheduler__Event *event =
+            master_send_framework(m, f, MESOS__V1__SCHEDULER__EVENT__TYPE__UPDATE_OPERATION_STATUS);
+        CHECK(event != NULL); /* the call came from a connected framework */
+        MASTER_WIRE(m, Mesos__V1__OperationStatus, status, mesos__v1__operation_status);
+        status->operation_id = reconcile->operations[i]->operation_id;
+        status->agent_id = reconcile->operations[i]->agent_id;
+        status->resource_provider_id = reconcile->operations[i]->resource_provider_id;
+        status->state = operation_state(m, status->agent_id);
+        MASTER_WIRE(m, Mesos__V1__Scheduler__Event__UpdateOperationStatus, body,
+                    mesos__v1__scheduler__event__update_operation_status);
+        body->status = status;
+        event->update_operation_status = body;
+    }
+}
