@@ -25,15 +25,17 @@
 #include "common/port/loop.h"
 
 struct container_config {
+    struct launcher_events events; /* never called from inside a call of the launcher */
+    void *events_ctx;
     const char *work_dir;    /* absolute; hidden inside containers except the own sandbox and the mounts of the spec */
     const char *runtime_dir; /* absolute, created with mode 0700; hidden inside containers; best on a tmpfs */
     const char *cgroup_root; /* containers live in <hierarchy>/<cgroup_root>/<container id>; NULL: "muster" */
     /* The program that is run as `PROGRAM fetch ...` for what the small helper cannot do itself (network, archives); it
      * must call container_fetch_main. NULL: the running program. */
     const char *fetch_program;
-    int64_t fetch_bytes_max;   /* of one download or of one archive's content; 0: 16 GiB */
-    int64_t fetch_timeout_ms;  /* for all URIs of a container together; 0: 30 minutes */
-    bool without_cgroups;      /* for tests: as if no hierarchy could be written */
+    int64_t fetch_bytes_max;  /* of one download or of one archive's content; 0: 16 GiB */
+    int64_t fetch_timeout_ms; /* for all URIs of a container together; 0: 30 minutes */
+    bool without_cgroups;     /* for tests: as if no hierarchy could be written */
 };
 
 /* Looks at what the host gives (a short test container is started and waited for, some ten milliseconds, at most 10 s)

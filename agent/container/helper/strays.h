@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * strays.h - processes that were left to us when their parents died. */
+#pragma once
+
+/* SIGKILL to all children of this process. They are reaped by the caller; what they leave behind becomes our child in turn,
+ * so this is repeated until there is none. */
+void strays_kill(void);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/container/shared/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "agent/container/shared/file.h"
+#include "common/base/cleanup.h"
+
+int container_boot_id(char out[CONTAINER_BOOT_ID_SIZE])
+{
+    long n = container_file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", out, CONTAINER_BOOT_ID_SIZE);
+    if (n < 0)
+        return (int)n;
+    out[strcspn(out, "\n")] = '\0';
+    return 0;
+}
+
+int container_process_start(pid_t pid, uint64_t *start)
+{
+    char path[32], text[1024];
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid); /* fits: an int has 11 characters */
+    long n = container_file_read(AT_FDCWD, path, text, sizeof(text));
+    if (n < 0)
+        return (int)n;
+    /* The name in parentheses may hold anything; the fields go on after the last ')', with number 3. */
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at != NULL && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (at == NULL)
+        return -EINVAL;
+    *start = strtoull(at + 1, NULL, 10);
+    return 0;
+}
+
+int container_process_open(pid_t pid, uint64_t start)
+{
+    cleanup_close int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0)
+        return -errno;
+    uint64_t now = 0;
+    if (container_process_start(pid, &now) < 0 || now != start)
+        return -ESRCH;
+    return steal_fd(&fd);
+}
+
+int container_pidfd_signal(int pidfd, int signo)
+{
+    return syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0) < 0 ? -errno : 0;
+}
