@@ -15,7 +15,8 @@ struct store_write {
     size_t value_len;
 };
 
-/* result: 0, or the negative errno of the failed write. After a failed write every later one fails as well: the owner must
+/* result: 0, or the negative errno of the failed write. -EMSGSIZE is for a value over the limit: nothing of that write was
+ * done and it does not count as failed. After a failed write every later one fails as well: the owner must
  * stop acting on this state (crash, or give up leadership). */
 typedef void (*store_done_fn)(void *ctx, uint64_t token, int result);
 /* One call per key in key order, then done. Borrowed pointers. */

@@ -112,15 +112,22 @@ static int setup(void **state)
     return 0;
 }
 
+/* Closes the client's connections and waits for the end of the script: then what it saw may be looked at. */
+static void finish_script(struct fixture *f)
+{
+    f->client = http_client_free(f->client);
+    if (!f->has_thread)
+        return;
+    CHECK(pthread_join(f->thread, NULL) == 0);
+    close(f->listen_fd);
+    f->has_thread = false;
+}
+
 static int teardown(void **state)
 {
     struct fixture *f = *state;
-    f->client = http_client_free(f->client);
+    finish_script(f);
     http_server_stop(f->server);
-    if (f->has_thread) {
-        CHECK(pthread_join(f->thread, NULL) == 0);
-        close(f->listen_fd);
-    }
     buf_deinit(&f->requests);
     loop_timer_remove(f->release);
     loop_timer_remove(f->guard);
@@ -191,7 +198,8 @@ static size_t count(const struct buf *b, const char *what)
 static void test_call__sends_and_gets_the_answer(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"}};
+    static const struct script script[] = {
+        {"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"}};
     run_script(f, script, 1);
     const struct http_header headers[] = {{"Mesos-Stream-Id", "a\r\nb"}};
     call(f,
@@ -206,6 +214,7 @@ static void test_call__sends_and_gets_the_answer(void **state)
     loop_run(f->loop);
     assert_int_equal(f->status, 202);
     assert_string_equal(f->body, "ok");
+    finish_script(f);
     char expected[300];
     snprintf(expected, sizeof(expected),
              "POST /api HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Length: 2\r\nContent-Type: application/json\r\n"
@@ -218,8 +227,8 @@ static void test_call__sends_and_gets_the_answer(void **state)
 static void test_pool__second_call_takes_the_same_connection(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"},
-                                    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n2\r\n0\r\n\r\n"}};
+    static const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"},
+                                           {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n2\r\n0\r\n\r\n"}};
     run_script(f, script, 2);
     for (int i = 1; i <= 2; i++) {
         f->expected = i;
@@ -228,6 +237,7 @@ static void test_pool__second_call_takes_the_same_connection(void **state)
         assert_int_equal(f->error, 0);
         assert_int_equal(f->body[0], '0' + i);
     }
+    finish_script(f);
     assert_int_equal(f->accepted, 1);
 }
 
@@ -235,9 +245,9 @@ static void test_retry__get_on_a_connection_that_the_server_just_closed(void **s
 {
     struct fixture *f = *state;
     /* The second request is read and then the connection closed without an answer. */
-    const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"},
-                                    {NULL, .then_close = true},
-                                    {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"}};
+    static const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"},
+                                           {NULL, .then_close = true},
+                                           {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"}};
     run_script(f, script, 3);
     for (int i = 1; i <= 2; i++) {
         f->expected = i;
@@ -246,6 +256,7 @@ static void test_retry__get_on_a_connection_that_the_server_just_closed(void **s
     }
     assert_int_equal(f->error, 0);
     assert_string_equal(f->body, "2");
+    finish_script(f);
     assert_int_equal(f->accepted, 2);
     assert_int_equal(count(&f->requests, "GET /"), 3);
 }
@@ -253,7 +264,7 @@ static void test_retry__get_on_a_connection_that_the_server_just_closed(void **s
 static void test_retry__post_that_was_sent_is_not_repeated(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"}, {NULL, .then_close = true}};
+    static const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"}, {NULL, .then_close = true}};
     run_script(f, script, 2);
     for (int i = 1; i <= 2; i++) {
         f->expected = i;
@@ -261,13 +272,14 @@ static void test_retry__post_that_was_sent_is_not_repeated(void **state)
         loop_run(f->loop);
     }
     assert_int_equal(f->error, -ECONNRESET);
+    finish_script(f);
     assert_int_equal(count(&f->requests, "POST /"), 2);
 }
 
 static void test_retry__fresh_connection_closed_at_once_is_an_error(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{.close_first = true}};
+    static const struct script script[] = {{.close_first = true}};
     run_script(f, script, 1);
     call(f, (struct http_request){.method = "GET"}, &whole);
     loop_run(f->loop);
@@ -277,7 +289,7 @@ static void test_retry__fresh_connection_closed_at_once_is_an_error(void **state
 static void test_timeout__no_answer(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"}};
+    static const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"}};
     run_script(f, script, 1);
     call(f, (struct http_request){.method = "GET", .timeout_ms = 60}, &whole);
     loop_run(f->loop);
@@ -311,7 +323,7 @@ static void test_refused__is_told_later(void **state)
 static void test_bad_answers__are_errors(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {
+    static const struct script script[] = {
         {"SSH-2.0-x\r\n\r\n", .then_close = true},
         {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", .then_close = true},
         {"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", .then_close = true},
@@ -332,7 +344,7 @@ static void test_bad_answers__are_errors(void **state)
 static void test_head__has_no_body_to_wait_for(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"}};
+    static const struct script script[] = {{"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"}};
     run_script(f, script, 1);
     call(f, (struct http_request){.method = "HEAD", .body_bytes_max = 10}, &whole);
     loop_run(f->loop);
@@ -342,7 +354,7 @@ static void test_head__has_no_body_to_wait_for(void **state)
 static void test_until_close__body_ends_with_the_connection(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.0 200 OK\r\n\r\nall of it", .then_close = true}};
+    static const struct script script[] = {{"HTTP/1.0 200 OK\r\n\r\nall of it", .then_close = true}};
     run_script(f, script, 1);
     call(f, (struct http_request){.method = "GET"}, &whole);
     loop_run(f->loop);
@@ -353,7 +365,7 @@ static void test_until_close__body_ends_with_the_connection(void **state)
 static void test_stream__data_as_it_comes_then_done(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {
+    static const struct script script[] = {
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"}};
     run_script(f, script, 1);
     call(f, (struct http_request){.method = "POST"}, &stream);
@@ -366,7 +378,7 @@ static void test_stream__data_as_it_comes_then_done(void **state)
 static void test_stream__cut_off_is_an_error(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {
+    static const struct script script[] = {
         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nd", .then_close = true}};
     run_script(f, script, 1);
     call(f, (struct http_request){.method = "POST"}, &stream);
@@ -378,8 +390,9 @@ static void test_stream__cut_off_is_an_error(void **state)
 static void test_stream__may_be_cancelled_in_its_callbacks(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n"},
-                                    {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n"}};
+    static const struct script script[] = {
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n"},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n"}};
     run_script(f, script, 1);
     f->cancel_in_data = true;
     call(f, (struct http_request){.method = "POST"}, &stream);
@@ -391,7 +404,7 @@ static void test_stream__may_be_cancelled_in_its_callbacks(void **state)
 static void test_stream__refused_by_its_head(void **state)
 {
     struct fixture *f = *state;
-    const struct script script[] = {{"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nabc"}};
+    static const struct script script[] = {{"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 3\r\n\r\nabc"}};
     run_script(f, script, 1);
     f->refuse_head = true;
     call(f, (struct http_request){.method = "POST"}, &stream);
