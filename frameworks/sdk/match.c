@@ -200,7 +200,8 @@ enum sdk_match sdk_match_take(struct resources *pool, const struct sdk_need *nee
         struct resources *found = resources_find(seen, wanted, role);
         if (found) {
             resources_subtract(pool, found);
-            memcpy(ports_out, ports, need->port_count * sizeof(*ports_out));
+            if (need->port_count > 0)
+                memcpy(ports_out, ports, need->port_count * sizeof(*ports_out));
             *taken = found;
         } else {
             result = SDK_MATCH_E_DISK; /* the sums suffice, the kinds do not: only disks have kinds that cannot be mixed */

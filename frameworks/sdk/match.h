@@ -35,7 +35,8 @@ struct resources *sdk_match_pool(const Mesos__V1__Offer *offer, struct err *err)
 
 /* Takes the need out of the pool: resources reserved to `role` first, then unreserved ones. On SDK_MATCH_FITS *taken is
  * what to put into the TaskInfo (caller frees), ports_out[i] the port for need->ports[i], and the pool is smaller;
- * otherwise nothing has changed. ports_out has room for need->port_count. */
+ * otherwise nothing has changed. ports_out has room for need->port_count; it and rng may be NULL when no port is
+ * needed. */
 enum sdk_match sdk_match_take(struct resources *pool, const struct sdk_need *need, const char *role, struct rng *rng,
                               uint32_t *ports_out, struct resources **taken);
 
