@@ -116,7 +116,8 @@ struct marathon_event {
         } store_done;
         struct {
             const char *framework_id;
-            const char *master; /* "host:port" for the event stream, may be NULL */
+            const char *master;        /* "host:port" for the event stream, may be NULL */
+            const char *master_region; /* fault domain of the master, may be NULL */
         } subscribed;
         struct {
             Mesos__V1__Offer *const *offers;

@@ -8,6 +8,7 @@
  * to changes come out when STORE_DONE brings the token of that write back. */
 #pragma once
 
+#include "common/base/arena.h"
 #include "frameworks/marathon/event.h"
 
 struct marathon;
@@ -44,6 +45,11 @@ void marathon_check_invariants(const struct marathon *m);
 
 /* Queries for shell, metrics and tests. */
 const char *marathon_framework_id(const struct marathon *m); /* NULL: not subscribed yet */
+struct marathon_task {
+    const char *task_id, *agent_id;
+};
+/* Every task believed alive, for the reconciliation after a subscription. Borrowed until the next step. */
+size_t marathon_known_tasks(const struct marathon *m, struct arena *a, struct marathon_task **out);
 struct marathon_counts {
     uint64_t apps, deployments, instances, running, staged, healthy, unhealthy, queued;
     uint64_t launches_total, kills_total, failures_total, offers_total, declines_total;

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "frameworks/marathon/task_info.h"
+
+#include <string.h>
+
+#include "common/base/check.h"
+
+#define NANOSECONDS 1000000000LL
+
+static Mesos__V1__Labels *labels_of(const struct app_pairs *pairs, struct arena *a)
+{
+    if (pairs->count == 0)
+        return NULL;
+    Mesos__V1__Labels *out = arena_new_one(a, Mesos__V1__Labels);
+    mesos__v1__labels__init(out);
+    out->labels = arena_new_array(a, Mesos__V1__Label *, pairs->count);
+    for (size_t i = 0; i < pairs->count; i++) {
+        Mesos__V1__Label *l = arena_new_one(a, Mesos__V1__Label);
+        mesos__v1__label__init(l);
+        l->key = (char *)pairs->items[i].key;
+        l->value = (char *)pairs->items[i].value;
+        out->labels[out->n_labels++] = l;
+    }
+    return out;
+}
+
+static void add_port(Mesos__V1__Ports *ports, const struct app_port *definition, uint32_t number, const char *protocol,
+                     struct arena *a)
+{
+    Mesos__V1__Port *p = arena_new_one(a, Mesos__V1__Port);
+    mesos__v1__port__init(p);
+    p->number = number;
+    p->name = (char *)definition->name;
+    p->protocol = (char *)protocol;
+    p->labels = labels_of(&definition->labels, a);
+    ports->ports[ports->n_ports++] = p;
+}
+
+static Mesos__V1__DiscoveryInfo *discovery_of(const struct task_request *r, const char *name, struct arena *a)
+{
+    const struct app *app = r->app;
+    Mesos__V1__DiscoveryInfo *d = arena_new_one(a, Mesos__V1__DiscoveryInfo);
+    mesos__v1__discovery_info__init(d);
+    d->visibility = MESOS__V1__DISCOVERY_INFO__VISIBILITY__FRAMEWORK;
+    d->name = (char *)name;
+    d->ports = arena_new_one(a, Mesos__V1__Ports);
+    mesos__v1__ports__init(d->ports);
+    d->ports->ports = arena_new_array(a, Mesos__V1__Port *, app->port_count * 2 + 1);
+    for (size_t i = 0; i < app->port_count; i++) {
+        const struct app_port *p = &app->ports[i];
+        if (strcmp(p->protocol, "udp,tcp") == 0) {
+            add_port(d->ports, p, r->ports[i], "udp", a);
+            add_port(d->ports, p, r->ports[i], "tcp", a);
+        } else {
+            add_port(d->ports, p, r->ports[i], p->protocol, a);
+        }
+    }
+    return d;
+}
+
+static Mesos__V1__CommandInfo *command_of(const struct task_request *r, struct arena *a)
+{
+    const struct app *app = r->app;
+    Mesos__V1__CommandInfo *c = arena_new_one(a, Mesos__V1__CommandInfo);
+    mesos__v1__command_info__init(c);
+    c->has_shell = 1;
+    c->shell = app->cmd != NULL;
+    if (app->cmd) {
+        c->value = (char *)app->cmd;
+    } else {
+        c->value = (char *)app->args[0];
+        c->arguments = (char **)app->args;
+        c->n_arguments = app->arg_count;
+    }
+    c->user = (char *)(app->user ? app->user : r->user);
+    c->environment = marathon_task_environment(r, a);
+    c->uris = arena_new_array(a, Mesos__V1__CommandInfo__URI *, app->fetch_count + 1);
+    for (size_t i = 0; i < app->fetch_count; i++) {
+        const struct app_fetch *f = &app->fetch[i];
+        Mesos__V1__CommandInfo__URI *u = arena_new_one(a, Mesos__V1__CommandInfo__URI);
+        mesos__v1__command_info__uri__init(u);
+        u->value = (char *)f->uri;
+        u->has_extract = u->has_executable = u->has_cache = 1;
+        u->extract = f->extract;
+        u->executable = f->executable;
+        u->cache = f->cache;
+        u->output_file = (char *)f->dest_path;
+        c->uris[c->n_uris++] = u;
+    }
+    return c;
+}
+
+static uint32_t check_port(const struct app_health_check *c, const struct task_request *r)
+{
+    if (c->port >= 0)
+        return (uint32_t)c->port;
+    CHECK(c->port_index >= 0 && (size_t)c->port_index < r->app->port_count);
+    return r->ports[c->port_index];
+}
+
+static void fill_check_kind(Mesos__V1__HealthCheck *h, const struct app_health_check *c, const struct task_request *r,
+                            struct arena *a)
+{
+    h->has_type = 1;
+    if (c->protocol == APP_COMMAND) {
+        h->type = MESOS__V1__HEALTH_CHECK__TYPE__COMMAND;
+        h->command = arena_new_one(a, Mesos__V1__CommandInfo);
+        mesos__v1__command_info__init(h->command);
+        h->command->has_shell = 1;
+        h->command->shell = 1;
+        h->command->value = (char *)c->command;
+    } else if (c->protocol == APP_MESOS_TCP) {
+        h->type = MESOS__V1__HEALTH_CHECK__TYPE__TCP;
+        h->tcp = arena_new_one(a, Mesos__V1__HealthCheck__TCPCheckInfo);
+        mesos__v1__health_check__tcpcheck_info__init(h->tcp);
+        h->tcp->port = check_port(c, r);
+    } else {
+        h->type = MESOS__V1__HEALTH_CHECK__TYPE__HTTP;
+        h->http = arena_new_one(a, Mesos__V1__HealthCheck__HTTPCheckInfo);
+        mesos__v1__health_check__httpcheck_info__init(h->http);
+        h->http->scheme = (char *)(c->protocol == APP_MESOS_HTTPS ? "https" : "http");
+        h->http->port = check_port(c, r);
+        h->http->path = (char *)(c->path ? c->path : "/");
+    }
+}
+
+static Mesos__V1__HealthCheck *health_check_of(const struct task_request *r, struct arena *a)
+{
+    for (size_t i = 0; i < r->app->health_check_count; i++) {
+        const struct app_health_check *c = &r->app->health_checks[i];
+        if (!app_check_is_mesos(c->protocol))
+            continue;
+        Mesos__V1__HealthCheck *h = arena_new_one(a, Mesos__V1__HealthCheck);
+        mesos__v1__health_check__init(h);
+        h->has_delay_seconds = h->has_interval_seconds = h->has_timeout_seconds = 1;
+        h->has_consecutive_failures = h->has_grace_period_seconds = 1;
+        h->delay_seconds = (double)c->delay_s;
+        h->interval_seconds = (double)c->interval_s;
+        h->timeout_seconds = (double)c->timeout_s;
+        h->consecutive_failures = (uint32_t)c->failures_max;
+        h->grace_period_seconds = (double)c->grace_s;
+        fill_check_kind(h, c, r, a);
+        return h; /* validation allows one */
+    }
+    return NULL;
+}
+
+static Mesos__V1__ContainerInfo *container_of_app(const struct app *app, struct arena *a)
+{
+    if (!app->has_container || app->volume_count == 0)
+        return NULL;
+    Mesos__V1__ContainerInfo *c = arena_new_one(a, Mesos__V1__ContainerInfo);
+    mesos__v1__container_info__init(c);
+    c->type = MESOS__V1__CONTAINER_INFO__TYPE__MESOS;
+    c->volumes = arena_new_array(a, Mesos__V1__Volume *, app->volume_count);
+    for (size_t i = 0; i < app->volume_count; i++) {
+        Mesos__V1__Volume *v = arena_new_one(a, Mesos__V1__Volume);
+        mesos__v1__volume__init(v);
+        v->container_path = (char *)app->volumes[i].container_path;
+        v->host_path = (char *)app->volumes[i].host_path;
+        v->mode = app->volumes[i].is_read_only ? MESOS__V1__VOLUME__MODE__RO : MESOS__V1__VOLUME__MODE__RW;
+        c->volumes[c->n_volumes++] = v;
+    }
+    return c;
+}
+
+static Mesos__V1__KillPolicy *kill_policy_of(const struct app *app, struct arena *a)
+{
+    if (app->kill_grace_s < 0)
+        return NULL;
+    Mesos__V1__KillPolicy *k = arena_new_one(a, Mesos__V1__KillPolicy);
+    mesos__v1__kill_policy__init(k);
+    k->grace_period = arena_new_one(a, Mesos__V1__DurationInfo);
+    mesos__v1__duration_info__init(k->grace_period);
+    k->grace_period->nanoseconds = app->kill_grace_s * NANOSECONDS;
+    return k;
+}
+
+Mesos__V1__TaskInfo *marathon_task_info(const struct task_request *r, struct arena *a)
+{
+    char name[APP_ID_SIZE];
+    app_id_to_name(r->app->id, name);
+    Mesos__V1__TaskInfo *t = arena_new_one(a, Mesos__V1__TaskInfo);
+    mesos__v1__task_info__init(t);
+    t->name = arena_strdup(a, name);
+    t->task_id = arena_new_one(a, Mesos__V1__TaskID);
+    mesos__v1__task_id__init(t->task_id);
+    t->task_id->value = arena_strdup(a, r->task_id);
+    t->agent_id = arena_new_one(a, Mesos__V1__AgentID);
+    mesos__v1__agent_id__init(t->agent_id);
+    t->agent_id->value = arena_strdup(a, r->agent_id);
+    t->resources = r->resources;
+    t->n_resources = r->resource_count;
+    t->command = command_of(r, a);
+    t->container = container_of_app(r->app, a);
+    t->health_check = health_check_of(r, a);
+    t->kill_policy = kill_policy_of(r->app, a);
+    t->labels = labels_of(&r->app->labels, a);
+    t->discovery = discovery_of(r, t->name, a);
+    return t;
+}
