@@ -13,7 +13,8 @@
 static const char *check_roles(struct master *m, const Mesos__V1__FrameworkInfo *info)
 {
     bool multi = master_framework_info_can(info, MESOS__V1__FRAMEWORK_INFO__CAPABILITY__TYPE__MULTI_ROLE);
-    if (multi && info->role != NULL)
+    /* An absent role is decoded as the default value's own address. */
+    if (multi && info->role != NULL && info->role != mesos__v1__framework_info__role__default_value)
         return "FrameworkInfo.role must not be set by a framework with the MULTI_ROLE capability";
     if (!multi && info->n_roles > 0)
         return "FrameworkInfo.roles needs the MULTI_ROLE capability";
