@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/cluster.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/map.h"
+#include "sim/check.h"
+#include "sim/sim_net.h"
+
+#define SETTLE_MS (30 * 60 * 1000) /* longest time-out of the cores is 10 min, some follow each other */
+
+static void add_nodes(struct cluster *c, int agents, int frameworks, size_t wanted)
+{
+    struct world *w = c->world;
+    world_add_check(w, &check_resources);
+    world_add_check(w, &check_offers);
+    world_add_check(w, &check_updates);
+    c->master = sim_master_new(w, "master");
+    for (int i = 0; i < agents; i++) {
+        char name[16], resources[96];
+        snprintf(name, sizeof(name), "agent%d", i);
+        snprintf(resources, sizeof(resources), "cpus:%d;mem:%d;disk:10000;ports:[31000-31%03d]", 2 + 2 * i, 2048 * (i + 1),
+                 99 + i);
+        struct sim_agent_config config = {name, resources};
+        c->agents[c->agent_count++] = sim_agent_new(w, &config, sim_master_node(c->master));
+    }
+    for (int i = 0; i < frameworks; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "fw%d", i);
+        struct sim_framework_config config = {
+            .name = name,
+            .role = i % 2 ? "batch" : "web",
+            .wanted = wanted,
+            .format = rng_below(&w->rng, 2) ? WIRE_JSON : WIRE_PROTOBUF,
+            .failover_timeout = 7 * 24 * 3600,
+        };
+        c->frameworks[c->framework_count++] = sim_framework_new(w, &config, sim_master_node(c->master));
+    }
+    world_start_node(sim_master_node(c->master));
+    for (int i = 0; i < c->agent_count; i++)
+        world_start_node(sim_agent_node(c->agents[i]));
+    for (int i = 0; i < c->framework_count; i++)
+        world_start_node(sim_framework_node(c->frameworks[i]));
+}
+
+struct cluster *cluster_new(uint64_t seed, int agents, int frameworks, size_t wanted)
+{
+    struct cluster *c = xcalloc(1, sizeof(*c));
+    c->world = world_new(seed);
+    c->world->faults = (struct sim_faults){.latency_ms_max = 2, .store_ms_max = 2, .start_ms_max = 20};
+    add_nodes(c, agents, frameworks, wanted);
+    return c;
+}
+
+/* Not every run has every fault: rare combinations need that the others stay away. */
+struct cluster *cluster_new_random(uint64_t seed)
+{
+    struct cluster *c = xcalloc(1, sizeof(*c));
+    struct world *w = c->world = world_new(seed);
+    static const int64_t latencies[] = {1, 10, 100, 1000, 4000}, stores[] = {0, 5, 50, 500}, gaps[] = {1500, 6000, 20000};
+    struct sim_faults *f = &w->faults;
+    f->latency_ms_max = latencies[rng_below(&w->rng, 5)];
+    f->store_ms_max = stores[rng_below(&w->rng, 4)];
+    f->start_ms_max = (uint32_t)world_draw(w, 1, 3000);
+    f->repeat_ppm = rng_below(&w->rng, 2) ? 100000 : 0;
+    f->launch_fail_ppm = rng_below(&w->rng, 2) ? 100000 : 0;
+    f->stubborn_ppm = rng_below(&w->rng, 2) ? 300000 : 0;
+    f->exit_ppm = rng_below(&w->rng, 2) ? 500000 : 0;
+    f->exit_ms_max = (uint32_t)world_draw(w, 1, 120000);
+    f->mean_gap_ms = gaps[rng_below(&w->rng, 3)];
+    for (int i = 0; i < CHAOS_KINDS; i++)
+        f->kinds |= rng_below(&w->rng, 2) ? 1u << i : 0;
+    add_nodes(c, (int)world_draw(w, 1, CLUSTER_AGENTS_MAX), (int)world_draw(w, 1, 3), (size_t)world_draw(w, 1, 8));
+    return c;
+}
+
+struct cluster *cluster_free(struct cluster *c)
+{
+    if (c == NULL)
+        return NULL;
+    c->world = world_free(c->world); /* and the nodes in it */
+    free(c);
+    return NULL;
+}
+
+/* -- chaos ---------------------------------------------------------------------------------------------------- */
+
+static struct sim_agent *any_agent(struct cluster *c)
+{
+    return c->agents[world_draw(c->world, 0, c->agent_count - 1)];
+}
+
+static struct sim_framework *any_framework(struct cluster *c)
+{
+    return c->frameworks[world_draw(c->world, 0, c->framework_count - 1)];
+}
+
+/* Mostly short, now and then longer than what the master waits for an agent. */
+static int64_t draw_cut(struct world *w)
+{
+    return w->now_ms + (rng_below(&w->rng, 5) == 0 ? world_draw(w, 60000, 200000) : world_draw(w, 100, 30000));
+}
+
+static struct sim_store *any_store(struct cluster *c)
+{
+    switch (rng_below(&c->world->rng, 3)) {
+    case 0:
+        return sim_master_store(c->master);
+    case 1:
+        return sim_agent_store(any_agent(c));
+    default:
+        return sim_framework_store(any_framework(c));
+    }
+}
+
+static void one_fault(struct cluster *c, enum chaos_kind kind)
+{
+    struct world *w = c->world;
+    struct sim_node *master = sim_master_node(c->master);
+    struct sim_framework *f = any_framework(c);
+    struct sim_agent *a = any_agent(c);
+    int64_t pause_ms = world_draw(w, 50, rng_below(&w->rng, 4) == 0 ? 60000 : 5000);
+    switch (kind) {
+    case CHAOS_CRASH_MASTER:
+        world_restart_node(master, pause_ms);
+        break;
+    case CHAOS_CRASH_AGENT:
+        world_restart_node(sim_agent_node(a), pause_ms);
+        break;
+    case CHAOS_CRASH_FRAMEWORK:
+        world_restart_node(sim_framework_node(f), pause_ms);
+        break;
+    case CHAOS_REBOOT:
+        sim_host_reboot(sim_agent_host(a), pause_ms);
+        break;
+    case CHAOS_BREAK:
+        (void)sim_net_break_one(w, rng_below(&w->rng, 2) ? 100 : 20000); /* there may be none */
+        break;
+    case CHAOS_CUT_AGENT:
+        world_cut(w, sim_agent_node(a), master, draw_cut(w));
+        break;
+    case CHAOS_CUT_FRAMEWORK:
+        world_cut(w, sim_framework_node(f), master, draw_cut(w));
+        break;
+    case CHAOS_KILL_TASK:
+        (void)sim_framework_kill_one(f); /* there may be none */
+        break;
+    case CHAOS_MEMORY:
+    case CHAOS_END_EXECUTOR:
+        (void)sim_host_end_one(sim_agent_host(a), kind == CHAOS_MEMORY); /* there may be none */
+        break;
+    case CHAOS_STORE_FAILS:
+        sim_store_fail_next(any_store(c));
+        break;
+    case CHAOS_STORE_STALLS:
+        sim_store_stall(any_store(c), w->now_ms + world_draw(w, 100, 10000));
+        break;
+    case CHAOS_SCALE:
+        sim_framework_set_wanted(f, (size_t)world_draw(w, 0, 8));
+        break;
+    case CHAOS_KINDS:
+        break;
+    }
+}
+
+void cluster_chaos_until(struct cluster *c, int64_t until_ms)
+{
+    struct world *w = c->world;
+    while (!w->is_broken && w->now_ms < until_ms) {
+        world_run_until(w, w->now_ms + world_draw(w, 1, 2 * w->faults.mean_gap_ms));
+        enum chaos_kind kind = (enum chaos_kind)rng_below(&w->rng, CHAOS_KINDS);
+        if (!w->is_broken && (w->faults.kinds & (1u << kind)) != 0)
+            one_fault(c, kind);
+    }
+}
+
+/* -- settling ------------------------------------------------------------------------------------------------- */
+
+static bool not_yet(struct cluster *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static bool not_yet(struct cluster *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(c->why, sizeof(c->why), fmt, ap); /* a long text is cut */
+    va_end(ap);
+    return false;
+}
+
+static bool agent_has_settled(struct cluster *c, struct sim_agent *a)
+{
+    const char *name = sim_agent_node(a)->name;
+    const struct agent *core = sim_agent_core(a);
+    if (!sim_agent_node(a)->is_up || agent_phase(core) != AGENT_PHASE_RUNNING || !agent_is_registered(core))
+        return not_yet(c, "%s is not registered", name);
+    struct agent_counts n;
+    agent_count(core, &n);
+    if (n.updates_pending > 0)
+        return not_yet(c, "%s has %zu updates that are not acknowledged", name, n.updates_pending);
+    if (n.tasks_staging + n.tasks_starting + n.tasks_killing + n.tasks_terminal > 0)
+        return not_yet(c, "%s has %zu staging, %zu starting, %zu killing, %zu ended tasks", name, n.tasks_staging,
+                       n.tasks_starting, n.tasks_killing, n.tasks_terminal);
+    if (n.executors_registering + n.executors_terminating + n.executors_terminated > 0)
+        return not_yet(c, "%s has %zu registering, %zu terminating, %zu terminated executors", name,
+                       n.executors_registering, n.executors_terminating, n.executors_terminated);
+    size_t containers = sim_host_running(sim_agent_host(a));
+    if (containers != n.executors_running || containers != n.tasks_running)
+        return not_yet(c, "%s has %zu containers for %zu executors and %zu tasks", name, containers, n.executors_running,
+                       n.tasks_running);
+    return true;
+}
+
+struct look {
+    struct cluster *c;
+    struct sim_agent *agent;
+    bool is_good;
+};
+
+static void look_at_container(void *ctx, const char *container_id, const char *framework_id, const char *executor_id)
+{
+    struct look *l = ctx;
+    const char *known = agent_container_of(sim_agent_core(l->agent), framework_id, executor_id);
+    if (known == NULL || strcmp(known, container_id) != 0)
+        l->is_good = not_yet(l->c, "container of %s has no record at %s", executor_id, sim_agent_node(l->agent)->name);
+    for (int i = 0; i < l->c->framework_count; i++) {
+        struct sim_framework *f = l->c->frameworks[i];
+        if (sim_framework_id(f) != NULL && strcmp(sim_framework_id(f), framework_id) == 0 &&
+            sim_framework_task_state(f, executor_id) == MESOS__V1__TASK_STATE__TASK_RUNNING)
+            return;
+    }
+    l->is_good = not_yet(l->c, "container of %s on %s is of no task that a framework believes to run", executor_id,
+                         sim_agent_node(l->agent)->name);
+}
+
+bool cluster_is_settled(struct cluster *c)
+{
+    size_t wanted = 0, running = 0;
+    if (!sim_master_node(c->master)->is_up)
+        return not_yet(c, "the master is down");
+    for (int i = 0; i < c->framework_count; i++) {
+        struct sim_framework_counts n;
+        sim_framework_count(c->frameworks[i], &n);
+        if (!n.is_settled || n.believed != n.wanted || n.running != n.wanted)
+            return not_yet(c, "%s wants %zu, believes in %zu, sees %zu running%s",
+                           sim_framework_node(c->frameworks[i])->name, n.wanted, n.believed, n.running,
+                           n.is_settled ? "" : ", is not subscribed and reconciled");
+        wanted += n.wanted;
+    }
+    for (int i = 0; i < c->agent_count; i++) {
+        if (!agent_has_settled(c, c->agents[i]))
+            return false;
+        struct look l = {c, c->agents[i], true};
+        sim_host_each(sim_agent_host(c->agents[i]), look_at_container, &l);
+        if (!l.is_good)
+            return false;
+        running += sim_host_running(sim_agent_host(c->agents[i]));
+    }
+    if (running != wanted)
+        return not_yet(c, "%zu containers run for %zu wanted tasks", running, wanted);
+    return true;
+}
+
+static bool is_done(void *ctx)
+{
+    return cluster_is_settled(ctx);
+}
+
+void cluster_settle(struct cluster *c, int64_t limit_ms)
+{
+    struct world *w = c->world;
+    struct sim_faults calm = {.latency_ms_max = w->faults.latency_ms_max,
+                              .store_ms_max = w->faults.store_ms_max,
+                              .start_ms_max = w->faults.start_ms_max};
+    w->faults = calm;
+    memset(w->cut_until_ms, 0, sizeof(w->cut_until_ms));
+    world_log(w, "world", "faults are over");
+    int64_t limit = w->now_ms + limit_ms;
+    /* Settled, and still so a minute later: nothing was under way to undo it. */
+    for (int again = 0; again < 2 && !w->is_broken; again++) {
+        if (!world_run_until_done(w, is_done, c, limit))
+            world_violate(w, "9", "not settled after %lld s: %s", (long long)limit_ms / 1000, c->why);
+        if (again == 0 && !w->is_broken)
+            world_run_until(w, w->now_ms + 60000);
+    }
+    if (!w->is_broken)
+        world_settled(w);
+}
+
+void cluster_run(struct cluster *c)
+{
+    struct world *w = c->world;
+    cluster_chaos_until(c, w->now_ms + world_draw(w, 30000, 8 * 60000));
+    cluster_settle(c, SETTLE_MS);
+    for (int i = 0; i < c->framework_count && !w->is_broken; i++)
+        sim_framework_set_wanted(c->frameworks[i], 0);
+    cluster_settle(c, SETTLE_MS);
+    if (w->is_broken)
+        return;
+    world_log(w, "world", "everything was given back, one task is wanted");
+    sim_framework_set_wanted(c->frameworks[0], 1);
+    cluster_settle(c, SETTLE_MS);
+    if (!w->is_broken)
+        check_resources_all_offered(w);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cluster.h - a whole cluster in a world: one master, agents on their machines, frameworks; chaos for a while; and what it
+ * means that all has settled (design 10.9). */
+#pragma once
+
+#include "sim/sim_agent.h"
+#include "sim/sim_framework.h"
+#include "sim/sim_master.h"
+#include "sim/world.h"
+
+#define CLUSTER_AGENTS_MAX 5
+#define CLUSTER_FRAMEWORKS_MAX 4
+
+enum chaos_kind {
+    CHAOS_CRASH_MASTER,
+    CHAOS_CRASH_AGENT,
+    CHAOS_CRASH_FRAMEWORK,
+    CHAOS_REBOOT,
+    CHAOS_BREAK,
+    CHAOS_CUT_AGENT,
+    CHAOS_CUT_FRAMEWORK,
+    CHAOS_KILL_TASK,
+    CHAOS_MEMORY,
+    CHAOS_END_EXECUTOR,
+    CHAOS_STORE_FAILS,
+    CHAOS_STORE_STALLS,
+    CHAOS_SCALE,
+    CHAOS_KINDS,
+};
+
+struct cluster {
+    struct world *world;
+    struct sim_master *master;
+    struct sim_agent *agents[CLUSTER_AGENTS_MAX];
+    int agent_count;
+    struct sim_framework *frameworks[CLUSTER_FRAMEWORKS_MAX];
+    int framework_count;
+    char why[256]; /* what has not settled */
+};
+
+/* A small perfect world; stories spoil it by hand. All nodes start. */
+struct cluster *cluster_new(uint64_t seed, int agents, int frameworks, size_t wanted);
+struct cluster *cluster_free(struct cluster *c);
+
+/* Sizes, delays, faults and their frequency are drawn from the seed. */
+struct cluster *cluster_new_random(uint64_t seed);
+void cluster_chaos_until(struct cluster *c, int64_t until_ms);
+
+bool cluster_is_settled(struct cluster *c);
+/* Ends all faults and lets it settle within limit_ms, or violates invariant 9; then all checks look at it. */
+void cluster_settle(struct cluster *c, int64_t limit_ms);
+/* The whole of a random run: chaos, settling, everything given back and offered again. */
+void cluster_run(struct cluster *c);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sim_executor.h - the built-in executor's core inside a simulated container: its connections to the agent and its fake
+ * processes. Owned by the container. */
+#pragma once
+
+#include "common/port/launcher.h"
+#include "sim/world.h"
+
+struct sim_executor;
+
+struct sim_executor_ops {
+    void (*exited)(void *ctx, int status); /* the executor ended by itself; it may be freed inside */
+};
+
+/* Takes what it needs to know from the environment in spec. */
+struct sim_executor *sim_executor_new(struct sim_node *host, struct sim_node *agent, const char *name,
+                                      const struct launcher_spec *spec, const struct sim_executor_ops *ops, void *ctx);
+/* Everything in the container is killed. */
+struct sim_executor *sim_executor_free(struct sim_executor *x);
