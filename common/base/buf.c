@@ -46,6 +46,8 @@ uint8_t *buf_reserve(struct buf *b, size_t len)
         memmove(b->base, b->base + b->start, used);
     } else {
         size_t want = b->capacity ? b->capacity : 256;
+        if (used > want / 2)
+            want *= 2; /* else a buffer that stays nearly full would be copied at every append */
         while (want < used + len)
             want *= 2;
         uint8_t *fresh = xmalloc(want);

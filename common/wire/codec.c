@@ -37,6 +37,14 @@ void wire_path_pop(struct wire_decoder *d)
     d->path.depth--;
 }
 
+/* Names and keys from the input become part of a line that people and logs read. */
+static void replace_control_characters(char *s)
+{
+    for (; *s != '\0'; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = '?';
+}
+
 int wire_fail(struct wire_decoder *d, int code, const char *fmt, ...)
 {
     char text[256], path[256] = "";
@@ -52,6 +60,8 @@ int wire_fail(struct wire_decoder *d, int code, const char *fmt, ...)
                                                       d->path.steps[i].name, d->path.steps[i].index);
         used += (size_t)n;
     }
+    replace_control_characters(text);
+    replace_control_characters(path);
     return err_set(d->err, code, "%s%s%s: %s", d->root->short_name, used > 0 ? ": " : "", path, text);
 }
 

@@ -51,6 +51,25 @@ static void test_buf__append_and_consume_like_a_queue(void **state)
     buf_deinit(&b);
 }
 
+static void test_buf__nearly_full_queue_is_not_copied_at_every_append(void **state)
+{
+    (void)state;
+    struct buf b;
+    static const char chunk[4090];
+    buf_init(&b, 1 << 20);
+    assert_int_equal(buf_append(&b, chunk, sizeof(chunk)), 0);
+    const uint8_t *base = b.base;
+    int moves = 0;
+    for (int i = 0; i < 1000; i++) {
+        buf_consume(&b, 10);
+        assert_int_equal(buf_append(&b, chunk, 10), 0);
+        moves += b.base != base;
+        base = b.base;
+    }
+    assert_in_range(moves, 0, 5);
+    buf_deinit(&b);
+}
+
 static void test_buf__refused_append_changes_nothing_but_the_flag(void **state)
 {
     (void)state;
@@ -316,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf__append_and_consume_like_a_queue),
+        cmocka_unit_test(test_buf__nearly_full_queue_is_not_copied_at_every_append),
         cmocka_unit_test(test_buf__refused_append_changes_nothing_but_the_flag),
         cmocka_unit_test(test_buf__printf_of_any_length),
         cmocka_unit_test(test_arena__memory_is_aligned_zeroed_and_apart),

@@ -329,6 +329,7 @@ static void test_maps__are_objects(void **state)
     assert_string_equal(to_json(repack(&task->base)), text);
     assert_refused(TASK, "{\"limits\":[]}", "TaskInfo: limits: an object was expected");
     assert_refused(TASK, "{\"limits\":{\"cpus\":1}}", "TaskInfo: limits.cpus: an object was expected");
+    assert_refused(TASK, "{\"limits\":{\"a\\n\":1}}", "TaskInfo: limits.a?: an object was expected");
     assert_refused(TASK, "{\"limits\":{\"cpus\":{}}}", "TaskInfo: limits.cpus: required field value is missing");
 }
 
@@ -393,7 +394,7 @@ static void test_protobuf__hostile_bytes(void **state)
 {
     (void)state;
     const ProtobufCMessageDescriptor *label = &mesos__v1__label__descriptor;
-    static const uint8_t cut[] = {0x0a, 5, 'a'}, huge[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1};
+    static const uint8_t cut[] = {0x0a, 2, 'a'}, huge[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1};
     static const uint8_t zero[] = {0x00, 0x01}, group[] = {0x53},
                          endless[] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1};
     static const uint8_t wrong[] = {0x08, 0x01}, twice[] = {0x0a, 3, 0x0a, 1, 'a', 0x0a, 3, 0x0a, 1, 'b'};
