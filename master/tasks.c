@@ -73,6 +73,17 @@ static void record_status(struct master_task *t, const Mesos__V1__TaskStatus *st
     t->update_state = (uint8_t)status->state;
 }
 
+/* How many of the reported statuses the stream of updates has come to. Those behind are known to the agent alone: a scheduler
+ * that heard of them by reconciliation would see older states after them. */
+static size_t told_statuses(const Mesos__V1__Task *reported)
+{
+    if (reported->has_status_update_state)
+        for (size_t n = reported->n_statuses; n > 0; n--)
+            if (reported->statuses[n - 1]->state == reported->status_update_state)
+                return n;
+    return reported->n_statuses;
+}
+
 struct master_task *master_task_new(struct master *m, struct master_framework *f, struct master_agent *a,
                                     struct master_client *c, struct master_executor *e, struct resources *resources,
                                     bool is_charged, const Mesos__V1__Task *wire)
@@ -93,7 +104,7 @@ struct master_task *master_task_new(struct master *m, struct master_framework *f
     t->packed = xmalloc(packed_len);
     (void)protobuf_c_message_pack(&kept.base, t->packed); /* the size is known */
     t->packed_len = (uint32_t)packed_len;
-    for (size_t i = 0; i < wire->n_statuses; i++)
+    for (size_t i = 0, told = told_statuses(wire); i < told; i++)
         if (is_state((int)wire->statuses[i]->state))
             record_status(t, wire->statuses[i]);
     HASH_ADD_KEYPTR(hh, f->tasks, t->id, id_len, t);
@@ -310,7 +321,8 @@ bool master_task_is_on(const struct master_task *t, const struct master_agent *a
 
 void master_task_update_from_agent(struct master *m, struct master_task *t, const Mesos__V1__Task *reported)
 {
-    const Mesos__V1__TaskStatus *last = reported->n_statuses > 0 ? reported->statuses[reported->n_statuses - 1] : NULL;
+    size_t told = told_statuses(reported);
+    const Mesos__V1__TaskStatus *last = told > 0 ? reported->statuses[told - 1] : NULL;
     if (is_state((int)reported->state))
         advance(m, t, (int)reported->state);
     if (last != NULL && is_state((int)last->state) && !master_task_state_is_terminal(t->update_state) &&
