@@ -183,7 +183,7 @@ static void take_executors(struct report *r, const Muster__Link__Reregister *rep
         master_executor_remove(r->m, e);
 }
 
-static void add_task(struct report *r, struct master_framework *f, const Mesos__V1__Task *task)
+static struct master_task *add_task(struct report *r, struct master_framework *f, const Mesos__V1__Task *task)
 {
     struct master_client *c = NULL;
     struct resources *set = NULL;
@@ -198,13 +198,15 @@ static void add_task(struct report *r, struct master_framework *f, const Mesos__
     }
     t->mark = r->mark;
     master_snapshot_send_task_added(r->m, t);
+    return t;
 }
 
-/* Tells the scheduler that a task it may have given up runs on (facts: mesos 8.2). */
-static void send_returned(struct report *r, struct master_framework *f, const Mesos__V1__Task *task)
+/* Tells the scheduler that a task it may have given up is there again (facts: mesos 8.2), as far as the stream of its
+ * updates has come: an end that the agent still has to report comes behind the states before it. */
+static void send_returned(struct report *r, struct master_framework *f, const struct master_task *t)
 {
     Mesos__V1__TaskStatus *status =
-        master_status_new(r->m, task->task_id->value, task->state,
+        master_status_new(r->m, t->id, (Mesos__V1__TaskState)t->update_state,
                           MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REREGISTERED, "the unreachable agent is back");
     status->agent_id = r->agent->info->id;
     master_send_update(r->m, f, status);
@@ -231,9 +233,9 @@ static void take_task(struct report *r, const Mesos__V1__Task *task)
     struct master_task *unreachable = master_task_find_unreachable(f, task->task_id->value);
     if (unreachable != NULL)
         master_task_forget_unreachable(r->m, unreachable);
-    add_task(r, f, task);
+    struct master_task *added = add_task(r, f, task);
     if (unreachable != NULL)
-        send_returned(r, f, task);
+        send_returned(r, f, added);
 }
 
 static void drop_missing_tasks(struct report *r)

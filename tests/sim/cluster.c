@@ -22,7 +22,7 @@ static void add_nodes(struct cluster *c, int agents, int frameworks, size_t want
     for (int i = 0; i < agents; i++) {
         char name[16], resources[96];
         snprintf(name, sizeof(name), "agent%d", i);
-        snprintf(resources, sizeof(resources), "cpus:%d;mem:%d;disk:10000;ports:[31000-31%03d]", 2 + 2 * i, 2048 * (i + 1),
+        snprintf(resources, sizeof(resources), "cpus:%d;mem:%d;disk:10000;ports:[31000-31%03d]", 16 + i, 4096 * (i + 1),
                  99 + i);
         struct sim_agent_config config = {name, resources};
         c->agents[c->agent_count++] = sim_agent_new(w, &config, sim_master_node(c->master));

@@ -17,7 +17,9 @@
 
 struct task {
     char *id, *agent_id;
-    int state; /* newest seen, -1 none */
+    int state;       /* newest seen, -1 none */
+    uint64_t token;  /* of the write before its launch */
+    bool is_pending; /* not launched yet: to kill it or to ask for it would be too early */
 };
 
 /* What waits for a write: an ACCEPT to send, or an update to acknowledge. */
@@ -28,6 +30,7 @@ struct waiting {
     uint8_t *call;       /* packed */
     size_t call_len;
     char *forget_id; /* the task that ended */
+    bool is_launch;
 };
 
 struct sim_framework {
@@ -131,7 +134,7 @@ static void kill_surplus(struct sim_framework *f)
         return;
     size_t kept = 0;
     for (struct map_entry *e = map_first(&f->tasks); e != NULL; e = map_next(e))
-        if (kept++ >= f->wanted)
+        if (kept++ >= f->wanted && !((struct task *)map_value(e))->is_pending)
             (void)kill_task(f, map_value(e)); /* tried again when it is still there */
     f->surplus_ms = f->node.world->now_ms + SURPLUS_MS;
 }
@@ -192,7 +195,9 @@ static bool use_offer(struct sim_framework *f, const Mesos__V1__Offer *offer)
         char *key = arena_printf(a, TASK_PREFIX "%s", id);
         writes[count] = (struct store_write){key, strlen(key), offer->agent_id->value, strlen(offer->agent_id->value)};
         count++;
-        (void)add_task(f, id, offer->agent_id->value);
+        struct task *t = add_task(f, id, offer->agent_id->value);
+        t->is_pending = true;
+        t->token = f->next_token + 1; /* of the write below */
         struct sim_seen seen = {
             .type = SIM_SEEN_FRAMEWORK_WANTS, .node = &f->node, .framework_id = f->framework_id, .task_id = id};
         world_seen(w, &seen);
@@ -201,7 +206,7 @@ static bool use_offer(struct sim_framework *f, const Mesos__V1__Offer *offer)
     if (count > 0) {
         const char *id = offer->id->value;
         Mesos__V1__Offer__Operation *launch = sdk_operation_launch(a, tasks, count);
-        (void)write_down(f, writes, count, sdk_call_accept(a, &id, 1, &launch, 1, 0));
+        write_down(f, writes, count, sdk_call_accept(a, &id, 1, &launch, 1, 0))->is_launch = true;
     }
     pool = resources_free(pool);
     arena_free(a);
@@ -256,6 +261,9 @@ static void on_stored(struct sim_node *n, uint64_t token, int result)
     CHECK(x->token == token); /* in order */
     if (x->forget_id != NULL)
         forget_task(f, x->forget_id);
+    for (struct map_entry *e = x->is_launch ? map_first(&f->tasks) : NULL; e != NULL; e = map_next(e))
+        if (((struct task *)map_value(e))->token == token)
+            ((struct task *)map_value(e))->is_pending = false;
     if (x->call != NULL && f->is_subscribed && x->connection == f->subscriptions) {
         struct arena *a = arena_new(0);
         const Mesos__V1__Scheduler__Call *call = (const Mesos__V1__Scheduler__Call *)wire_unpack(
@@ -292,7 +300,6 @@ static void on_subscribed(struct sim_framework *f, const char *framework_id)
         world_violate(f->node.world, "4", "%s was %s and is subscribed as %s", f->node.name, f->framework_id, framework_id);
     f->is_subscribed = true;
     f->is_settled = false;
-    f->is_wanting = true; /* as the session subscribes */
     f->subscriptions++;
     if (f->framework_id == NULL) {
         f->framework_id = xstrdup(framework_id);
@@ -383,7 +390,8 @@ static void on_start(struct sim_node *n)
     struct sim_framework *f = (struct sim_framework *)n;
     map_init(&f->tasks);
     list_init(&f->waiting);
-    f->is_subscribed = f->is_settled = f->is_wanting = false;
+    f->is_subscribed = f->is_settled = false;
+    f->is_wanting = true; /* as the session is told below; it remembers over disconnections */
     f->surplus_ms = INT64_MAX;
     recover(f);
     struct arena *a = arena_new(0);
@@ -484,7 +492,8 @@ bool sim_framework_kill_one(struct sim_framework *f)
     struct map_entry *e = map_first(&f->tasks);
     for (; chosen > 0; chosen--)
         e = map_next(e);
-    return kill_task(f, map_value(e)) == 0;
+    struct task *t = map_value(e);
+    return !t->is_pending && kill_task(f, t) == 0;
 }
 
 void sim_framework_count(const struct sim_framework *f, struct sim_framework_counts *out)

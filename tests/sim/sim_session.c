@@ -105,7 +105,8 @@ static void carry_out(struct sim_session *s, const struct sdk_effect *e)
         close_connections(s);
         break;
     case SDK_EFFECT_SEND:
-        CHECK(s->call == NULL);
+        CHECK(s->call == NULL || s->call_connection != e->connection); /* one is out at a time */
+        sim_close(s->call, s->node); /* one of an earlier connection: its answer interests nobody */
         m.kind = SIM_CALL;
         m.header = e->send.stream_id;
         m.body = e->send.body;
