@@ -201,10 +201,12 @@ static void judge(struct books *b)
         const char *agent_id = map_key(e);
         struct resources *left = resources_copy(map_value(e));
         const char *bad = NULL;
+        bool is_offered_now = false;
         for (struct map_entry *o = map_first(&b->offers.offers); o != NULL && bad == NULL; o = map_next(o)) {
             const struct offer *offer = map_value(o);
             if (strcmp(offer->agent_id, agent_id) != 0)
                 continue;
+            is_offered_now |= offer->step == b->offers.step;
             bad = resources_contains(left, offer->resources) ? NULL : offer->id;
             resources_subtract(left, offer->resources);
         }
@@ -215,9 +217,9 @@ static void judge(struct books *b)
             bad = resources_contains(left, used->resources) ? NULL : map_key(u);
             resources_subtract(left, used->resources);
         }
-        if (b->offers.has_changed && resources_is_empty(left))
+        if (is_offered_now && resources_is_empty(left))
             (void)map_remove(&b->partial, agent_id);
-        else if (b->offers.has_new && !resources_is_empty(left))
+        else if (is_offered_now)
             (void)map_put(&b->partial, agent_id, b);
         if (bad != NULL)
             world_violate(b->world, "1", "agent %s: %s holds more than is left of it", agent_id, bad);

@@ -162,7 +162,8 @@ static void on_offer(struct offer_book *b, stream_id stream, const Mesos__V1__Of
     struct offer *before = map_put(&b->offers, id, o);
     if (before != NULL)
         free_offer(before);
-    b->has_changed = b->has_new = true;
+    o->step = b->step;
+    b->has_changed = true;
 }
 
 static void on_event(struct offer_book *b, stream_id stream, const Mesos__V1__Scheduler__Event *event)
@@ -214,7 +215,8 @@ void offer_book_seen(struct offer_book *b, const struct sim_seen *seen)
     }
     if (seen->type != SIM_SEEN_MASTER_IN)
         return;
-    b->has_changed = b->has_new = false;
+    b->has_changed = false;
+    b->step++;
     on_input(b, seen);
     for (size_t i = 0; i < seen->out->count; i++) {
         const struct master_effect *x = &seen->out->items[i];

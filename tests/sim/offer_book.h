@@ -10,13 +10,14 @@
 struct offer {
     char *id, *framework_id, *agent_id;
     struct resources *resources; /* without allocation role */
+    uint64_t step;               /* in which it was made */
 };
 
 struct offer_book {
     struct world *world;
-    bool is_judge;       /* reports what breaks the rules */
-    bool has_changed;    /* in the newest step */
-    bool has_new;        /* an offer was made in it */
+    bool is_judge;    /* reports what breaks the rules */
+    bool has_changed; /* in the newest step */
+    uint64_t step;
     struct map offers;   /* id to struct offer, those that are out */
     struct map old;      /* ids of this incarnation that are not out any more */
     struct map streams;  /* stream number as text to framework id */

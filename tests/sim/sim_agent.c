@@ -96,7 +96,7 @@ static void open_link(struct sim_agent *a, link_id id)
         struct link_end *l = &a->links[i];
         if (l->conn != NULL)
             continue;
-        struct sim_message m = {.kind = SIM_LINK};
+        struct sim_message m = {.kind = SIM_LINK, .header = a->node.ip};
         *l = (struct link_end){a, id, NULL};
         l->conn = sim_connect(&a->node, a->master, &m, &link_ops, l);
         return;

@@ -114,14 +114,14 @@ static void answer(struct sim_master *m, struct sim_conn *c, int status, const c
     sim_send(c, &m->node, &a);
 }
 
-static void accept_link(struct sim_master *m, struct sim_conn *c)
+static void accept_link(struct sim_master *m, struct sim_conn *c, const char *address)
 {
     struct end *e = new_end(m, END_LINK, c);
     sim_accept(c, &end_ops, e);
     answer(m, c, 101, NULL, NULL);
     struct master_event in = {.type = MASTER_EVENT_LINK_UP};
     in.link_up.link = e->id;
-    in.link_up.peer_ip = "10.0.0.99";
+    in.link_up.peer_ip = address;
     step(m, &in);
 }
 
@@ -177,7 +177,7 @@ static void on_accept(struct sim_node *n, struct sim_conn *c, const struct sim_m
     if (m->is_ending)
         return; /* refused */
     if (first->kind == SIM_LINK)
-        accept_link(m, c);
+        accept_link(m, c, first->header);
     else
         accept_call(m, c, first);
 }

@@ -12,7 +12,7 @@
 #include "sim/world.h"
 
 enum sim_message_kind {
-    SIM_LINK,      /* first: GET /link, Upgrade */
+    SIM_LINK,      /* first: GET /link, Upgrade; header is the agent's address */
     SIM_SUBSCRIBE, /* first: a scheduler's or executor's stream; body is the call */
     SIM_CALL,      /* first: any other call; header is the stream's id */
     SIM_ANSWER,    /* status line; header is the stream's id */
