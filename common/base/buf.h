@@ -23,7 +23,7 @@ void buf_clear(struct buf *b);
 
 static inline const uint8_t *buf_data(const struct buf *b)
 {
-    return b->base + b->start;
+    return b->start > 0 ? b->base + b->start : b->base; /* no arithmetic on the NULL of an empty buffer */
 }
 static inline size_t buf_len(const struct buf *b)
 {

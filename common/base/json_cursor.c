@@ -14,6 +14,8 @@
 
 void json_cursor_init(struct json_cursor *c, const void *text, size_t len, struct arena *arena, struct err *err)
 {
+    if (len == 0)
+        text = ""; /* NULL in an empty buffer */
     *c = (struct json_cursor){.begin = text, .at = text, .end = (const char *)text + len, .arena = arena, .err = err};
 }
 

@@ -283,6 +283,8 @@ ProtobufCMessage *wire_decode(enum wire_format format, const ProtobufCMessageDes
         (void)wire_fail(&d, -EINVAL, "larger than %u bytes", WIRE_MESSAGE_BYTES_MAX);
         return NULL;
     }
+    if (len == 0)
+        data = ""; /* NULL in an empty buffer */
     return format == WIRE_JSON ? wire_decode_json(&d, data, len) : wire_decode_protobuf(&d, data, len);
 }
 

@@ -527,6 +527,16 @@ static void test_copy__is_deep_and_bounded(void **state)
     free(packed);
 }
 
+static void test_input__nothing_at_all(void **state)
+{
+    (void)state;
+    assert_null(wire_decode(WIRE_JSON, CALL, NULL, 0, arena, &err));
+    Mesos__V1__Scheduler__Call *call = (void *)wire_unpack(CALL, NULL, 0, arena, &err);
+    assert_non_null(call);
+    assert_false(call->has_type);
+    assert_string_equal(to_json(call), "{}");
+}
+
 static void test_media_types(void **state)
 {
     (void)state;
@@ -558,6 +568,7 @@ int main(void)
         TEST(test_nesting__is_bounded_in_both_formats),
         TEST(test_memory__small_input_cannot_take_much),
         TEST(test_copy__is_deep_and_bounded),
+        TEST(test_input__nothing_at_all),
         TEST(test_media_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
