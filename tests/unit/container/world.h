@@ -188,7 +188,7 @@ static inline int world_setup(void **state)
 
 static inline int world_system(const char *format, const char *argument)
 {
-    char text[512];
+    char text[4096];
     (void)snprintf(text, sizeof(text), format, argument);
     return system(text);
 }
