@@ -11,8 +11,7 @@
 #include "common/base/json.h"
 
 #define WIRE_MESSAGE_BYTES_MAX (8u << 20)
-#define WIRE_NESTING_MAX 32 /* messages within each other; with the lists between them as deep as JSON_DEPTH_MAX at most   \
-                             */
+#define WIRE_NESTING_MAX 32 /* messages within each other; with lists between, at most JSON_DEPTH_MAX levels of JSON */
 
 enum wire_format { WIRE_JSON, WIRE_PROTOBUF };
 const char *wire_media_type(enum wire_format format); /* "application/json", "application/x-protobuf" */
