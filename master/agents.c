@@ -78,6 +78,7 @@ static struct master_agent *new_agent(struct master *m, const char *id, enum mas
     a->state = state;
     list_init(&a->offers);
     list_init(&a->tasks);
+    list_init(&a->unreachable_tasks);
     list_init(&a->filters);
     list_init(&a->free_node);
     list_init(&a->dirty_node);
@@ -140,6 +141,8 @@ static void free_agent(struct master *m, struct master_agent *a)
 {
     master_filters_remove_of_agent(m, a);
     CHECK(list_is_empty(&a->offers) && list_is_empty(&a->tasks) && a->executors == NULL);
+    while (list_pop_front(&a->unreachable_tasks) != NULL)
+        ; /* their frameworks keep them */
     list_remove(&a->free_node);
     list_remove(&a->dirty_node);
     list_remove(&a->unreachable_node);

@@ -293,6 +293,7 @@ void master_agent_come_back(struct master *m, struct master_agent *a, const Must
             take_task(&r, task);
     }
     drop_missing_tasks(&r);
+    master_tasks_missing_after_return(m, a);
     master_agent_recount(a);
     if (a->is_overcommitted)
         master_trace_warning(m, "agent %s has less than its tasks use: no offers until they end", a->id);

@@ -81,6 +81,7 @@ struct master_agent {
     bool is_overcommitted; /* it came back with less than its tasks use: no offers until that ends */
 
     struct list offers, tasks, filters;
+    struct list unreachable_tasks; /* those it took along; they are in their frameworks' tables */
     struct master_executor *executors;
     size_t filter_count;
 
@@ -234,7 +235,7 @@ struct master_task {
     struct master_agent *agent;       /* NULL once completed */
     struct master_client *client;     /* charged while resources are */
     struct master_executor *executor; /* custom or default one; NULL for commands and once completed */
-    struct list node;                 /* in the agent's tasks, or in framework.completed */
+    struct list node;                 /* in the agent's tasks or unreachable_tasks, or in framework.completed */
     struct resources *resources;      /* allocated; NULL once released */
     uint8_t *packed;                  /* mesos.v1.Task without state and statuses */
     uint8_t *statuses;                /* records: uint32 length, packed mesos.v1.TaskStatus without data; oldest first */

@@ -162,17 +162,22 @@ static void free_task(struct master_task *t)
     free(t);
 }
 
-static void complete(struct master *m, struct master_task *t)
+static void push_completed(struct master *m, struct master_task *t)
 {
     struct master_framework *f = t->framework;
-    release(m, t);
-    unlink_live(t);
     list_push_back(&f->completed, &t->node);
     f->completed_count++;
     while (f->completed_count > m->config.max_completed_tasks_per_framework) {
         f->completed_count--;
         free_task(container_of(list_pop_front(&f->completed), struct master_task, node));
     }
+}
+
+static void complete(struct master *m, struct master_task *t)
+{
+    release(m, t);
+    unlink_live(t);
+    push_completed(m, t);
 }
 
 /* -- statuses --------------------------------------------------------------------------------------------------- */
@@ -351,16 +356,37 @@ void master_task_forget_unreachable(struct master *m, struct master_task *t)
 {
     (void)m;
     HASH_DEL(t->framework->unreachable, t);
+    list_remove(&t->node);
     free_task(t);
+}
+
+void master_tasks_missing_after_return(struct master *m, struct master_agent *a)
+{
+    struct list *node;
+    while ((node = list_pop_front(&a->unreachable_tasks)) != NULL) {
+        struct master_task *t = container_of(node, struct master_task, node);
+        struct master_framework *f = t->framework;
+        bool aware = (f->capabilities & MASTER_CAN_PARTITION) != 0;
+        Mesos__V1__TaskStatus *status =
+            master_status_new(m, t->id, aware ? MESOS__V1__TASK_STATE__TASK_GONE : MESOS__V1__TASK_STATE__TASK_LOST,
+                              MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION,
+                              "the unreachable agent came back without this task");
+        status->agent_id = a->info->id;
+        apply(m, t, status, (int)status->state);
+        master_send_update(m, f, status);
+        HASH_DEL(f->unreachable, t);
+        push_completed(m, t);
+    }
 }
 
 /* -- ends ------------------------------------------------------------------------------------------------------- */
 
-static void become_unreachable(struct master *m, struct master_task *t)
+static void become_unreachable(struct master *m, struct master_task *t, struct master_agent *a)
 {
     struct master_framework *f = t->framework;
     release(m, t);
     unlink_live(t);
+    list_push_back(&a->unreachable_tasks, &t->node);
     HASH_ADD_KEYPTR(hh, f->unreachable, t->id, strlen(t->id), t);
     while (HASH_COUNT(f->unreachable) > m->config.max_unreachable_tasks_per_framework)
         master_task_forget_unreachable(m, f->unreachable); /* the oldest: the table keeps the order of insertion */
@@ -385,7 +411,7 @@ static void end_with_agent(struct master *m, struct master_task *t, struct maste
     apply(m, t, status, (int)status->state);
     master_send_update(m, f, status);
     if (is_unreachable)
-        become_unreachable(m, t);
+        become_unreachable(m, t, a);
     else
         complete(m, t);
 }

@@ -37,6 +37,8 @@ bool master_task_is_on(const struct master_task *t, const struct master_agent *a
 void master_task_update_from_agent(struct master *m, struct master_task *t, const Mesos__V1__Task *reported);
 /* The agent came back without this task: it never got there, or its end was acknowledged long ago. */
 void master_task_is_missing(struct master *m, struct master_task *t);
+/* The agent was unreachable and is back: what is left of its tasks of before is not there any more. */
+void master_tasks_missing_after_return(struct master *m, struct master_agent *a);
 /* An unreachable task was reported by its agent again: it is forgotten here, the caller makes it anew. */
 void master_task_forget_unreachable(struct master *m, struct master_task *t);
 
