@@ -358,11 +358,11 @@ static void finish_return(struct master *m, struct master_agent *a, const Muster
     cleanup_free uint8_t *after = wire_pack(&a->info->base, &after_len);
     if (after_len != before_len || memcmp(after, before, after_len) != 0)
         master_registry_put_agent(m, master_registry_begin(m, MASTER_WRITE_RECORD, a->id), a, 0);
-    a->unreachable_ms = 0;
     a->reregistered_ms = m->wall_ms;
     m->counters.agent_reregistrations++;
     send_registered(m, a, true);
     master_agent_come_back(m, a, message);
+    a->unreachable_ms = 0;
     if (is_news)
         master_snapshot_send_agent_added(m, a);
     master_trace(m, "agent %s (%s) registered again", a->id, a->info->hostname);

@@ -234,7 +234,8 @@ static void take_task(struct report *r, const Mesos__V1__Task *task)
     if (unreachable != NULL)
         master_task_forget_unreachable(r->m, unreachable);
     struct master_task *added = add_task(r, f, task);
-    if (unreachable != NULL)
+    /* A master that was started since then does not know the task, but may have said by reconciliation where it is. */
+    if (unreachable != NULL || r->agent->unreachable_ms != 0)
         send_returned(r, f, added);
 }
 

@@ -102,7 +102,7 @@ static void on_update(struct books *b, const struct sim_seen *s)
 {
     struct known *k = find(b, s->framework_id, s->task_id);
     int state = (int)s->status->state, rank = rank_of(s->status->state);
-    if (k->terminal >= 0 && sim_state_is_terminal(s->status->state) && is_reconciliation(s->status))
+    if (k->terminal >= 0 && (rank == 4 || rank < 0) && is_reconciliation(s->status))
         return; /* "not there" is no news of a task that has ended: a KILL on its way may still ask for it */
     if (k->terminal >= 0 && state != k->terminal)
         world_violate(b->world, "3", "task %s was %s and is %s now", s->task_id, name(k->terminal), name(state));
