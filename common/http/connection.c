@@ -194,6 +194,8 @@ void connection_advance(struct connection *c)
     }
     if (c->exchange_count == 0)
         c->idle_start_ms = now_ms(c);
+    if (http_parse_is_inside(&c->parse))
+        c->request_start_ms = now_ms(c); /* it was not read while a stream went on */
     if (buf_len(&c->unread) > 0 && !is_paused(c) && c->in_work.next == &c->in_work) {
         list_push_back(&c->server->work, &c->in_work);
         server_schedule_work(c->server);
@@ -234,7 +236,7 @@ static void on_body_progress(struct connection *c)
     struct http_server *s = c->server;
     s->buffered_bytes += c->parse.body_bytes - c->counted_bytes;
     c->counted_bytes = c->parse.body_bytes;
-    if (s->buffered_bytes > BUFFERED_BYTES_MAX && c->parse.state == HTTP_PARSE_BODY)
+    if (s->buffered_bytes > s->config.buffered_bytes_max && c->parse.state == HTTP_PARSE_BODY)
         reply_error(c, 503, "Too many large requests at the same time");
 }
 

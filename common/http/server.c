@@ -22,6 +22,7 @@
 #define HEADER_TIMEOUT_MS 10000
 #define IDLE_TIMEOUT_MS 75000
 #define WRITE_TIMEOUT_MS 60000
+#define BUFFERED_BYTES_MAX (512u << 20)
 #define BACKLOG 1024
 #define ACCEPTS_PER_TURN 64 /* a flood of connections must not keep the others waiting */
 #define ACCEPT_RETRY_MS 100 /* after the kernel had no memory or descriptors */
@@ -231,6 +232,7 @@ int http_server_start(struct loop *loop, const struct http_server_config *config
     s->config.header_timeout_ms = config->header_timeout_ms ? config->header_timeout_ms : HEADER_TIMEOUT_MS;
     s->config.idle_timeout_ms = config->idle_timeout_ms ? config->idle_timeout_ms : IDLE_TIMEOUT_MS;
     s->config.write_timeout_ms = config->write_timeout_ms ? config->write_timeout_ms : WRITE_TIMEOUT_MS;
+    s->config.buffered_bytes_max = config->buffered_bytes_max ? config->buffered_bytes_max : BUFFERED_BYTES_MAX;
     s->unix_path = config->unix_path ? xstrdup(config->unix_path) : NULL;
     s->config.unix_path = s->unix_path;
     s->config.ip = NULL; /* borrowed */

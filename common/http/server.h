@@ -21,6 +21,7 @@ struct http_server_config {
     int64_t header_timeout_ms; /* from the first byte of a request to its end; 0: 10 s */
     int64_t idle_timeout_ms;   /* between requests; 0: 75 s */
     size_t body_bytes_max;     /* 0: HTTP_BODY_BYTES_MAX */
+    size_t buffered_bytes_max; /* request bodies of all connections together; beyond it 503; 0: 512 MiB */
     int64_t write_timeout_ms;  /* pending output without any progress, streams included; 0: 60 s */
 };
 

@@ -24,7 +24,6 @@
 #define FLUSH_ABOVE (64u << 10)      /* output is not held back until the end of the turn beyond this */
 #define LINGER_MS 2000               /* after the last answer, for the client to close first */
 #define SPARE_EXCHANGES_MAX 64u
-#define BUFFERED_BYTES_MAX (512u << 20) /* request bodies of all connections together; beyond it 503 */
 
 struct http_server {
     struct loop *loop;

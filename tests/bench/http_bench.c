@@ -52,7 +52,7 @@ static void load_requests(uint16_t port)
     static const char request[] =
         "POST /api/v1/scheduler HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         "Accept: application/json\r\nMesos-Stream-Id: 0123456789abcdef\r\nContent-Length: 32\r\n\r\n"
-        "{\"type\":\"DECLINE\",\"decline\":{}}  ";
+        "{\"type\":\"DECLINE\",\"decline\":{}} ";
     int fds[CONNECTIONS];
     char answer[4096];
     for (int i = 0; i < CONNECTIONS; i++)

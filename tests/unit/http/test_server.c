@@ -2,6 +2,7 @@
 #include "unit/http/raw_client.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common/http/server.h"
@@ -10,7 +11,7 @@
 
 struct fixture {
     struct loop *loop;
-    struct loop_timer *guard, *later;
+    struct loop_timer *guard, *later, *stopper;
     struct http_server *server;
     struct http_exchange *waiting[ANSWERED_LATER_MAX];
     size_t waiting_count;
@@ -27,6 +28,12 @@ static void on_guard(void *ctx)
 {
     (void)ctx;
     fail_msg("the loop was not stopped in time");
+}
+
+static void on_stop(void *ctx)
+{
+    struct fixture *f = ctx;
+    loop_stop(f->loop);
 }
 
 static void on_closed(void *ctx, struct http_exchange *x)
@@ -57,6 +64,7 @@ static void stream_round(void *ctx)
         return;
     static const char data[100000];
     f->stream_rounds++;
+    assert_true(http_stream_pending(f->stream) <= 1u << 20);
     f->write_result = http_stream_write(f->stream, data, sizeof(data));
     if (f->write_result == 0)
         loop_timer_start(f->later, 0);
@@ -133,6 +141,7 @@ static int setup(void **state)
     f->loop = loop_ev_new();
     f->guard = loop_timer_add(f->loop, on_guard, f);
     f->later = loop_timer_add(f->loop, on_later, f);
+    f->stopper = loop_timer_add(f->loop, on_stop, f);
     loop_timer_start(f->guard, 15000);
     *state = f;
     return 0;
@@ -144,6 +153,7 @@ static int teardown(void **state)
     http_server_stop(f->server);
     loop_timer_remove(f->guard);
     loop_timer_remove(f->later);
+    loop_timer_remove(f->stopper);
     loop_ev_free(f->loop);
     test_free(f);
     return 0;
@@ -494,6 +504,46 @@ static void test_cap__connections_beyond_it_are_closed(void **state)
     free(got);
 }
 
+static void test_buffered_bodies__have_a_common_bound(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){.buffered_bytes_max = 1000});
+    char request[2000] = "POST /echo HTTP/1.1\r\nContent-Length: 1200\r\n" CLOSE;
+    memset(request + strlen(request), 'x', 1100);
+    char *got = ask(f, request);
+    assert_int_equal(strncmp(got, "HTTP/1.1 503", 12), 0);
+    free(got);
+    got = ask(f, "POST /echo HTTP/1.1\r\nContent-Length: 3\r\n" CLOSE "abc"); /* what was given up is free again */
+    assert_int_equal(strncmp(got, "HTTP/1.1 200", 12), 0);
+    free(got);
+}
+
+static void test_no_descriptors_left__clients_are_closed_and_the_listener_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){0});
+    struct raw_client r = {.loop = f->loop, .port = http_server_port(f->server)};
+    int first = raw_client_connect(&r), second = raw_client_connect(&r);
+    int next = dup(0);
+    close(next);
+    struct rlimit before, now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    now = before;
+    now.rlim_cur = (rlim_t)next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    loop_timer_start(f->stopper, 50);
+    loop_run(f->loop);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    char c;
+    assert_int_equal(recv(first, &c, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(recv(second, &c, 1, MSG_DONTWAIT), 0);
+    close(first);
+    close(second);
+    char *got = ask(f, "GET /x HTTP/1.1\r\n" CLOSE);
+    assert_int_equal(count(got, "HTTP/1.1 200 OK"), 1);
+    free(got);
+}
+
 static void test_start__names_the_address_it_cannot_have(void **state)
 {
     struct fixture *f = *state;
@@ -531,6 +581,8 @@ int main(void)
         TEST(test_upgrade__hands_over_the_descriptor_and_the_rest),
         TEST(test_unix_socket__serves_its_owner_only),
         TEST(test_cap__connections_beyond_it_are_closed),
+        TEST(test_buffered_bodies__have_a_common_bound),
+        TEST(test_no_descriptors_left__clients_are_closed_and_the_listener_goes_on),
         TEST(test_start__names_the_address_it_cannot_have),
     };
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -289,6 +290,28 @@ static void test_child__already_reaped_is_told_as_unknown(void **state)
     assert_int_equal(f->status, -1);
 }
 
+static void test_child__is_found_without_a_pidfd(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)pause();
+        _exit(9);
+    }
+    int next = dup(0);
+    close(next);
+    struct rlimit before, now;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    now = before;
+    now.rlim_cur = (rlim_t)next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    f->child = loop_child_add(f->loop, pid, on_child, f);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    loop_run(f->loop);
+    assert_true(WIFSIGNALED(f->status));
+}
+
 static void test_stop__the_last_turn_is_finished(void **state)
 {
     struct fixture *f = *state;
@@ -321,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_signal__arrives_although_it_was_blocked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_child__its_end_is_told_and_others_are_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_child__already_reaped_is_told_as_unknown, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_child__is_found_without_a_pidfd, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop__the_last_turn_is_finished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop__before_run_ends_it_at_once, setup, teardown),
     };
