@@ -79,7 +79,9 @@ static char *text_of(const struct app *a, bool with_version_info)
     json_writer_init(&w, &b);
     app_write(a, with_version_info, &w);
     CHECK(!b.overflowed); /* the definition came in under the same bound */
-    return buf_steal_str(&b);
+    char *text = buf_steal_str(&b);
+    buf_deinit(&b);
+    return text;
 }
 
 size_t app_text_bytes(const struct app *a)

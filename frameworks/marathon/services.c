@@ -168,6 +168,7 @@ void marathon_service_add_version(struct marathon *m, struct service *s, const s
     app_write(app, true, &w);
     CHECK(!b.overflowed);
     marathon_service_put_version(s, app->version_ms, buf_steal_str(&b));
+    buf_deinit(&b);
     marathon_store_version(m, s, &s->versions[s->version_count - 1]);
 }
 
