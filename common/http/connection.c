@@ -15,6 +15,7 @@
 #include "common/http/server_internal.h"
 
 #define IOV_PIECES 64
+#define DRAINED_BYTES (64u << 10)
 
 static int64_t now_ms(const struct connection *c)
 {
@@ -162,6 +163,33 @@ static bool send_out(struct connection *c)
     return true;
 }
 
+static bool has_drained(struct connection *c)
+{
+    const struct http_exchange *x = connection_first(c);
+    return !c->is_doomed && x != NULL && x->drained != NULL && x->state == EXCHANGE_STREAMING && c->out.bytes <= DRAINED_BYTES;
+}
+
+void connection_check_drained(struct connection *c)
+{
+    if (!has_drained(c))
+        return;
+    list_remove(&c->in_work);
+    list_push_back(&c->server->work, &c->in_work);
+    server_schedule_work(c->server);
+}
+
+void connection_tell_drained(struct connection *c)
+{
+    if (!has_drained(c))
+        return;
+    struct http_exchange *x = connection_first(c);
+    void (*drained)(void *, struct http_exchange *) = x->drained;
+    x->drained = NULL;
+    c->server->depth++;
+    drained(x->drained_ctx, x);
+    c->server->depth--;
+}
+
 void connection_flush(struct connection *c)
 {
     if (c->is_doomed)
@@ -175,6 +203,7 @@ void connection_flush(struct connection *c)
         c->progress_ms = now_ms(c);
     if (c->out.bytes == 0 && c->is_closing && !c->is_lingering)
         begin_linger(c);
+    connection_check_drained(c);
     connection_update(c);
 }
 

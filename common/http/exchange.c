@@ -368,6 +368,14 @@ int http_stream_write(struct http_exchange *x, const void *data, size_t len)
     return c->is_doomed ? -EPIPE : 0;
 }
 
+void http_stream_on_drained(struct http_exchange *x, void (*drained)(void *ctx, struct http_exchange *x), void *ctx)
+{
+    CHECK(x->state == EXCHANGE_STREAMING);
+    x->drained = drained;
+    x->drained_ctx = ctx;
+    connection_check_drained(x->connection);
+}
+
 size_t http_stream_pending(const struct http_exchange *x)
 {
     return output_of((struct http_exchange *)x)->bytes;

@@ -72,9 +72,12 @@ static void on_work(void *ctx)
         list_push_back(&now, it);
     while ((it = list_pop_front(&now)) != NULL) {
         struct connection *c = container_of(it, struct connection, in_work);
-        if (c->is_doomed)
+        if (c->is_doomed) {
             connection_take_down(c);
-        else
+            continue;
+        }
+        connection_tell_drained(c);
+        if (!c->is_doomed) /* else it is on the list again */
             connection_resume(c);
     }
 }

@@ -61,6 +61,9 @@ void http_stream_begin(struct http_exchange *x, int status, const char *content_
 /* One chunk, sent as one chunk. 0; -EPIPE when the stream is being cut off (closed follows in a later turn). */
 int http_stream_write(struct http_exchange *x, const void *data, size_t len);
 size_t http_stream_pending(const struct http_exchange *x);
+/* Told once, in a following turn, when the client has taken nearly all that was written so far: the time to write more of
+ * something long. Asking again replaces the question before. Not told after the stream has ended or was cut off. */
+void http_stream_on_drained(struct http_exchange *x, void (*drained)(void *ctx, struct http_exchange *x), void *ctx);
 /* Ends the stream in order (last chunk). */
 void http_stream_end(struct http_exchange *x);
 /* Closes the connection without an answer; closed is not called. */

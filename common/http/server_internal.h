@@ -101,6 +101,8 @@ struct http_exchange {
     bool keep_alive, is_head, is_http10, is_stream;
     void (*closed)(void *ctx, struct http_exchange *x);
     void *closed_ctx;
+    void (*drained)(void *ctx, struct http_exchange *x);
+    void *drained_ctx;
 };
 
 /* server.c */
@@ -115,6 +117,9 @@ void connection_take_down(struct connection *c); /* with the closed calls; frees
 void connection_mark_dirty(struct connection *c);
 void connection_flush(struct connection *c);
 void connection_resume(struct connection *c);
+/* Puts the connection on the server's work when its first exchange waits for the client to have read. */
+void connection_check_drained(struct connection *c);
+void connection_tell_drained(struct connection *c);
 void connection_on_deadline(struct connection *c, int64_t now_ms);
 /* The first exchange is done: its successors' turn. */
 void connection_advance(struct connection *c);

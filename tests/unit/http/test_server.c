@@ -70,6 +70,21 @@ static void stream_round(void *ctx)
         loop_timer_start(f->later, 0);
 }
 
+/* 8 MiB, the next piece when the client has read: far beyond the stream's own bound of 1 MiB. */
+static void pour_more(void *ctx, struct http_exchange *x)
+{
+    struct fixture *f = ctx;
+    static const char data[64u << 10];
+    assert_true(http_stream_pending(x) <= 128u << 10);
+    if (f->stream_rounds++ == 128) {
+        http_stream_end(x);
+        return;
+    }
+    f->write_result = http_stream_write(x, data, sizeof(data));
+    if (f->write_result == 0)
+        http_stream_on_drained(x, pour_more, f);
+}
+
 static void handle_upgrade(struct fixture *f, struct http_exchange *x)
 {
     void *rest;
@@ -109,6 +124,10 @@ static void handle(void *ctx, struct http_exchange *x, const struct http_message
         f->later = loop_timer_remove(f->later);
         f->later = loop_timer_add(f->loop, stream_round, f);
         loop_timer_start(f->later, 0);
+    } else if (strcmp(m->path, "/pour") == 0) {
+        http_exchange_on_closed(x, on_closed, f);
+        http_stream_begin(x, 200, "application/octet-stream", 1u << 20);
+        pour_more(f, x);
     } else if (strcmp(m->path, "/trickle") == 0) {
         static const char large[7u << 20];
         http_exchange_on_closed(x, on_closed, f);
@@ -421,6 +440,17 @@ static void test_abort__closes_without_an_answer(void **state)
     free(got);
 }
 
+static void test_stream__long_one_goes_out_as_the_client_reads(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){0});
+    char *got = ask(f, "GET /pour HTTP/1.0\r\n\r\n");
+    assert_int_equal(f->stream_rounds, 129);
+    assert_int_equal(f->write_result, 0);
+    assert_int_equal(f->closed, 0);
+    free(got);
+}
+
 static void test_slow_reader__of_a_stream_is_cut_off_at_the_bound(void **state)
 {
     struct fixture *f = *state;
@@ -576,6 +606,7 @@ int main(void)
         TEST(test_idle__connection_is_closed_silently),
         TEST(test_client_vanishes__the_waiting_exchange_is_told),
         TEST(test_abort__closes_without_an_answer),
+        TEST(test_stream__long_one_goes_out_as_the_client_reads),
         TEST(test_slow_reader__of_a_stream_is_cut_off_at_the_bound),
         TEST(test_slow_reader__without_progress_is_cut_off_in_time),
         TEST(test_upgrade__hands_over_the_descriptor_and_the_rest),
