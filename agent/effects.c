@@ -10,8 +10,9 @@
 #include "common/base/check.h"
 #include "common/wire/codec.h"
 
-/* A step makes at most what one lost connection or one recovery makes: every task of one machine once. */
-#define EFFECTS_BYTES_MAX ((size_t)256 << 20)
+/* A step makes at most what a lost connection makes: every task once more. That is bounded by what the core holds already,
+ * and a lower bound would turn a large but honest state into an abort. */
+#define EFFECTS_BYTES_MAX (SIZE_MAX / 2)
 
 void agent_effects_init(struct agent_effects *e)
 {
