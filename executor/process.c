@@ -460,8 +460,9 @@ static size_t signal_once(pid_t root, int signo, bool everything, const pid_t *k
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < keep_count; k++)
             list[i].is_kept = list[i].is_kept || list[i].session == keep[k];
-        list[i].is_marked = !list[i].is_kept && list[i].pid != me &&
-                            (list[i].pid == root || list[i].session == root || (everything && list[i].parent == me));
+        list[i].is_marked =
+            !list[i].is_kept && list[i].pid != me &&
+            ((root > 0 && (list[i].pid == root || list[i].session == root)) || (everything && list[i].parent == me));
     }
     mark_descendants(list, count);
     for (size_t i = 0; i < count; i++) {
@@ -485,7 +486,7 @@ void executor_process_signal(pid_t root, int signo, bool everything, const pid_t
         return;
     }
     size_t alive = signal_once(root, signo, everything, keep, keep_count);
-    if (alive == 0)
+    if (alive == 0 && root > 0)
         (void)kill(-root, signo); /* without /proc the process group is all we know */
     /* What forked between reading and killing: look again, a few times. The caller repeats SIGKILL later anyway. */
     for (int pass = 0; signo == SIGKILL && alive > 0 && pass < 4; pass++)

@@ -14,7 +14,7 @@
 int executor_process_start(const char *sandbox, const struct executor_command *command, const char *link,
                            const char *link_target, pid_t *pid, struct err *err);
 
-/* Signals the process `root`, its session and everything that descends from either. Processes that left the session and
+/* Signals the process `root` (0: none), its session and everything that descends from either. Processes that left the session and
  * whose parents are gone are only found with everything: then all our descendants but those in keep[] are meant, and as
  * init of a pid namespace every process in it. SIGKILL is repeated until nothing new appears. */
 void executor_process_signal(pid_t root, int signo, bool everything, const pid_t *keep, size_t keep_count);

@@ -390,11 +390,13 @@ struct executor_shell *executor_shell_free(struct executor_shell *s)
     list_for_each(it, &s->children)
     {
         struct child *child = container_of(it, struct child, in_children);
-        executor_process_signal(child->pid, SIGKILL, true, NULL, 0);
+        (void)kill(child->pid, SIGKILL);
         (void)waitpid(child->pid, NULL, 0); /* was killed, or is gone already */
         list_remove(&child->in_children);
         free(child);
     }
+    /* Where no namespace ends with us: also what left the sessions of its task and lost its parents. */
+    executor_process_signal(0, SIGKILL, true, NULL, 0);
     while (!list_is_empty(&s->queue)) {
         struct queued *queued = container_of(list_pop_front(&s->queue), struct queued, in_queue);
         free(queued->text);

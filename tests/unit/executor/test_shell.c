@@ -397,6 +397,23 @@ static void test_shell__what_a_task_leaves_behind_goes_with_it(void **state)
     agent_deinit(&a);
 }
 
+static void test_shell__daemons_do_not_outlive_the_executor(void **state)
+{
+    struct agent a;
+    (void)state;
+    agent_init(&a, SUBSCRIBED("CUSTOM"));
+    a.script[0] =
+        LAUNCH(TASK("t1",
+                    SHELL("(setsid sh -c 'echo $$ > daemon; exec sleep 600' &); until [ -s daemon ]; do sleep 0.01; "
+                          "done"),
+                    ""));
+    run(&a);
+    assert_string_equal(a.log, "t1:STARTING t1:RUNNING t1:FINISHED");
+    a.shell = executor_shell_free(a.shell);
+    assert_true(is_gone(&a, "daemon"));
+    agent_deinit(&a);
+}
+
 static void test_shell__group_has_directories_and_output_of_its_own(void **state)
 {
     struct agent a;
@@ -512,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_shell__another_user_when_root),
         cmocka_unit_test(test_shell__kill_reaches_every_session_of_the_tree),
         cmocka_unit_test(test_shell__what_a_task_leaves_behind_goes_with_it),
+        cmocka_unit_test(test_shell__daemons_do_not_outlive_the_executor),
         cmocka_unit_test(test_shell__group_has_directories_and_output_of_its_own),
         cmocka_unit_test(test_shell__planted_link_is_not_followed),
         cmocka_unit_test(test_shell__http_health_check_follows_redirects),
