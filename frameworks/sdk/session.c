@@ -451,9 +451,7 @@ static void on_subscribed(struct sdk_session *s, const struct sdk_event *in, str
     s->state = SESSION_SUBSCRIBED;
     s->subscribed_ms = in->now_ms;
     s->redirects = 0;
-    if (s->wanted == s->is_suppressed)
-        s->has_demand = s->wanted; /* changed its mind while the request was out */
-    if (!s->wanted && !s->is_suppressed) {
+    if (!s->wanted && !s->is_suppressed) { /* changed its mind while the request was out */
         queue_own_call(s, sdk_call_suppress(out->arena, NULL, 0));
         s->is_suppressed = true;
     }

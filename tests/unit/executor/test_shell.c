@@ -390,10 +390,16 @@ static void test_shell__what_a_task_leaves_behind_goes_with_it(void **state)
     struct agent a;
     (void)state;
     agent_init(&a, SUBSCRIBED("DEFAULT"));
-    a.script[0] = LAUNCH_GROUP(TASK("t1", SHELL("sleep 600 & echo $! > ../../left"), ""));
+    /* One in the task's process group, one only in its session. */
+    a.script[0] = LAUNCH_GROUP(TASK("t1",
+                                    SHELL("sleep 600 & echo $! > ../../left; perl -e 'setpgrp(0, 0); exec qw(sleep 600)' & "
+                                          "echo $! > ../../group; until grep -q sleep /proc/$!/comm; do sleep 0.01; "
+                                          "done"),
+                                    "") "," TASK("t2", SHELL("sleep 0.3"), ""));
     run(&a);
-    assert_string_equal(a.log, "t1:STARTING t1:RUNNING t1:FINISHED");
+    assert_non_null(strstr(a.log, "t1:FINISHED"));
     assert_true(is_gone(&a, "left"));
+    assert_true(is_gone(&a, "group"));
     agent_deinit(&a);
 }
 
