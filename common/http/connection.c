@@ -62,10 +62,19 @@ static bool wants_to_read(const struct connection *c)
     return !c->is_at_eof && c->discarded_bytes < UNREAD_BYTES_MAX && buf_len(&c->unread) < UNREAD_BYTES_MAX;
 }
 
+static bool is_idle(const struct connection *c)
+{
+    return c->exchange_count == 0 && c->out.bytes == 0 && !c->is_lingering && !http_parse_is_inside(&c->parse);
+}
+
 void connection_update(struct connection *c)
 {
     if (c->is_doomed)
         return;
+    if (!is_idle(c))
+        list_remove(&c->in_idle);
+    else if (c->in_idle.next == &c->in_idle)
+        list_push_back(&c->server->idle, &c->in_idle);
     loop_fd_set(c->watch, (wants_to_read(c) ? LOOP_READ : 0u) | (c->is_blocked ? LOOP_WRITE : 0u));
     int64_t deadline = deadline_of(c);
     if (deadline != INT64_MAX)
@@ -81,6 +90,7 @@ void connection_doom(struct connection *c)
     c->is_doomed = true;
     c->watch = loop_fd_remove(c->watch);
     heap_remove(&c->server->deadlines, &c->deadline);
+    list_remove(&c->in_idle);
     list_remove(&c->in_dirty);
     list_remove(&c->in_work);
     list_push_back(&c->server->work, &c->in_work);
@@ -286,6 +296,7 @@ static void on_parsed(struct connection *c)
 
 static void process(struct connection *c, const uint8_t *data, size_t len)
 {
+    list_remove(&c->in_idle); /* goes to the end of the line, if it is idle again at the end of the turn */
     while (len > 0 && !c->is_doomed && !c->no_more_requests && !is_paused(c)) {
         if (!http_parse_is_inside(&c->parse))
             c->request_start_ms = now_ms(c);
@@ -372,6 +383,7 @@ struct connection *connection_new(struct http_server *s, int fd, const struct so
     list_init(&c->exchanges);
     http_parse_init(&c->parse, true, s->config.body_bytes_max);
     buf_init(&c->unread, UNREAD_BYTES_MAX + READ_SIZE);
+    list_init(&c->in_idle);
     c->idle_start_ms = now_ms(c);
     list_push_back(&s->connections, &c->in_server);
     s->connection_count++;

@@ -139,6 +139,18 @@ static void refuse_one(struct http_server *s)
         pause_accepting(s);
 }
 
+/* At the cap: clients that keep connections for nothing must not shut out those who want something. */
+static bool make_room(struct http_server *s)
+{
+    if (s->connection_count < s->config.connections_max)
+        return true;
+    struct list *it = list_pop_front(&s->idle);
+    if (it == NULL)
+        return false;
+    connection_doom(container_of(it, struct connection, in_idle));
+    return true;
+}
+
 static void on_listen(void *ctx, int listen_fd, unsigned ready)
 {
     (void)ready;
@@ -156,10 +168,10 @@ static void on_listen(void *ctx, int listen_fd, unsigned ready)
                 continue; /* an error of that connection, not of the listener: accept(2) */
             return;
         }
-        if (s->connection_count >= s->config.connections_max)
-            (void)close(fd);
-        else
+        if (make_room(s))
             (void)connection_new(s, fd, (struct sockaddr *)&peer, peer_len);
+        else
+            (void)close(fd); /* all are busy */
     }
 }
 
@@ -245,6 +257,7 @@ int http_server_start(struct loop *loop, const struct http_server_config *config
     s->port = port;
     s->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     list_init(&s->connections);
+    list_init(&s->idle);
     list_init(&s->dirty);
     list_init(&s->work);
     heap_init(&s->deadlines);

@@ -17,7 +17,7 @@ struct http_server_config {
     const char *ip;            /* "127.0.0.1", "0.0.0.0", "::1"; NULL with unix_path */
     uint16_t port;             /* 0: the kernel picks, see http_server_port */
     const char *unix_path;     /* replaced if it exists; mode 0600 */
-    size_t connections_max;    /* 0: 4096; beyond it new ones are closed at once */
+    size_t connections_max;    /* 0: 4096; at the cap a new one takes the place of the longest idle one, or is closed */
     int64_t header_timeout_ms; /* from the first byte of a request to its end; 0: 10 s */
     int64_t idle_timeout_ms;   /* between requests; 0: 75 s */
     size_t body_bytes_max;     /* 0: HTTP_BODY_BYTES_MAX */

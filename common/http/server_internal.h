@@ -38,6 +38,7 @@ struct http_server {
     uint16_t port;
 
     struct list connections;
+    struct list idle; /* connections between requests, the longest idle in front */
     size_t connection_count;
     struct list dirty; /* output to send before the loop sleeps */
     struct list work;  /* doomed, or with input that may be parsed now */
@@ -58,7 +59,7 @@ struct http_server {
 };
 
 struct connection {
-    struct list in_server, in_dirty, in_work;
+    struct list in_server, in_idle, in_dirty, in_work;
     struct heap_node deadline;
     struct http_server *server;
     int fd;
@@ -123,7 +124,7 @@ void connection_tell_drained(struct connection *c);
 void connection_on_deadline(struct connection *c, int64_t now_ms);
 /* The first exchange is done: its successors' turn. */
 void connection_advance(struct connection *c);
-void connection_update(struct connection *c); /* interest and deadline after any change */
+void connection_update(struct connection *c); /* interest, deadline and idleness after any change */
 
 /* exchange.c */
 struct http_exchange *exchange_new(struct connection *c);

@@ -288,7 +288,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         } else if (op < 240) {
             client_send(pair[1], filler, 70000);
         }
-        if (op < 248) /* several operations may happen in one turn */
+        size_t idle = 0;
+        list_for_each(it, &server->idle)
+            CHECK(++idle == 1); /* there is one connection: it is in the line once or not at all */
+        if (op < 248)           /* several operations may happen in one turn */
             turn(&loop);
     }
 #undef NEXT

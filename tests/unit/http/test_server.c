@@ -522,16 +522,28 @@ static void test_unix_socket__serves_its_owner_only(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
-static void test_cap__connections_beyond_it_are_closed(void **state)
+static void test_cap__an_idle_connection_makes_room_a_busy_one_does_not(void **state)
 {
     struct fixture *f = *state;
     start(f, (struct http_server_config){.connections_max = 1});
     struct raw_client r = {.loop = f->loop, .port = http_server_port(f->server)};
     int held = raw_client_connect(&r); /* first in the backlog */
-    char *got = ask(f, "GET /x HTTP/1.1\r\nHost: t\r\n\r\n");
-    assert_string_equal(got, "");
+    char *got = ask(f, "GET /x HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    assert_int_equal(count(got, "HTTP/1.1 200 OK"), 1);
+    char c;
+    assert_int_equal(recv(held, &c, 1, MSG_DONTWAIT), 0);
     close(held);
     free(got);
+    held = raw_client_connect(&r);
+    const char *request = "GET /never HTTP/1.1\r\nHost: t\r\n\r\n";
+    assert_int_equal(send(held, request, strlen(request), 0), strlen(request));
+    loop_timer_start(f->stopper, 20); /* until it is being handled */
+    loop_run(f->loop);
+    assert_int_equal(f->handled, 2);
+    got = ask(f, "GET /x HTTP/1.1\r\n" CLOSE);
+    assert_string_equal(got, "");
+    free(got);
+    close(held);
 }
 
 static void test_buffered_bodies__have_a_common_bound(void **state)
@@ -611,7 +623,7 @@ int main(void)
         TEST(test_slow_reader__without_progress_is_cut_off_in_time),
         TEST(test_upgrade__hands_over_the_descriptor_and_the_rest),
         TEST(test_unix_socket__serves_its_owner_only),
-        TEST(test_cap__connections_beyond_it_are_closed),
+        TEST(test_cap__an_idle_connection_makes_room_a_busy_one_does_not),
         TEST(test_buffered_bodies__have_a_common_bound),
         TEST(test_no_descriptors_left__clients_are_closed_and_the_listener_goes_on),
         TEST(test_start__names_the_address_it_cannot_have),
