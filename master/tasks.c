@@ -73,8 +73,8 @@ static void record_status(struct master_task *t, const Mesos__V1__TaskStatus *st
     t->update_state = (uint8_t)status->state;
 }
 
-/* How many of the reported statuses the stream of updates has come to. Those behind are known to the agent alone: a scheduler
- * that heard of them by reconciliation would see older states after them. */
+/* How many of the reported statuses the stream of updates has come to. Those behind are known to the agent alone: a
+ * scheduler that heard of them by reconciliation would see older states after them. */
 static size_t told_statuses(const Mesos__V1__Task *reported)
 {
     if (reported->has_status_update_state)
@@ -96,6 +96,8 @@ struct master_task *master_task_new(struct master *m, struct master_framework *f
     t->executor = e;
     t->state = (uint8_t)wire->state;
     t->update_state = MESOS__V1__TASK_STATE__TASK_STAGING;
+    if (wire->n_statuses == 0 && wire->has_status_update_state && is_state((int)wire->status_update_state))
+        t->update_state = (uint8_t)wire->status_update_state;
     f->state_counts[t->state]++;
     Mesos__V1__Task kept = *wire;
     kept.n_statuses = 0;

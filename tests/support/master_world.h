@@ -44,6 +44,12 @@ struct world {
     size_t token_count;
     bool hold_stores; /* tests complete them by hand */
     bool fatal;
+    bool mute_agents; /* pings are not answered */
+    struct {
+        link_id link;
+        uint64_t sequence;
+    } pings[1024];
+    size_t ping_count;
     uint64_t next_request;
     /* what a store would hold after a crash */
     struct world_record {
@@ -86,6 +92,10 @@ static WORLD_UNUSED void world_collect(struct world *w)
         case MASTER_EFFECT_LINK_SEND:
             s->to = e->link_send.link;
             s->link = (void *)wire_copy(&e->link_send.message->base, w->arena);
+            if (s->link->ping != NULL && !w->mute_agents && w->ping_count < sizeof(w->pings) / sizeof(w->pings[0])) {
+                w->pings[w->ping_count].link = s->to;
+                w->pings[w->ping_count++].sequence = s->link->ping->sequence;
+            }
             break;
         case MASTER_EFFECT_LINK_CLOSE:
             s->to = e->link_close.link;
@@ -140,12 +150,25 @@ static WORLD_UNUSED void world_store_done(struct world *w, int result)
     world_step(w, (struct master_event){.type = MASTER_EVENT_STORE_DONE, .store_done = {.token = token, .result = result}});
 }
 
+static WORLD_UNUSED void world_pong(struct world *w)
+{
+    Muster__Link__Pong pong = MUSTER__LINK__PONG__INIT;
+    Muster__Link__AgentToMaster message = MUSTER__LINK__AGENT_TO_MASTER__INIT;
+    link_id link = w->pings[--w->ping_count].link;
+    pong.sequence = w->pings[w->ping_count].sequence;
+    message.pong = &pong;
+    world_step(
+        w, (struct master_event){.type = MASTER_EVENT_LINK_MESSAGE, .link_message = {.link = link, .message = &message}});
+}
+
 /* Completes writes and does all work that is due, until nothing is. */
 static WORLD_UNUSED void world_settle(struct world *w)
 {
     for (;;) {
         if (w->token_count > 0 && !w->hold_stores)
             world_store_done(w, 0);
+        else if (w->ping_count > 0)
+            world_pong(w);
         else if (master_next_deadline(w->m) <= w->now_ms)
             world_step(w, (struct master_event){.type = MASTER_EVENT_TICK});
         else

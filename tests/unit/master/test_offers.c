@@ -70,14 +70,9 @@ static void test_offers__filter_timeouts(void **state)
             world_advance(w, 30000);
             assert_int_equal(world_offer_count(w, 9), 0);
         } else {
-            int64_t step = cases[i].until_ms > 15000 ? 15000 : cases[i].until_ms;
-            for (int64_t at = 0; at + step < cases[i].until_ms; at += step) {
-                world_advance(w, step - 1);
-                world_link(w, 1, "{\"pong\":{\"sequence\":1}}");
-                world_advance(w, 1);
-            }
+            world_advance(w, cases[i].until_ms - 1);
             assert_int_equal(world_offer_count(w, 9), 0);
-            world_advance(w, step + 1);
+            world_advance(w, 1);
             assert_int_equal(world_offer_count(w, 9), 1);
         }
         world_free(w);

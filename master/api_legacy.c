@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * api_legacy.c - the old endpoints (facts: mesos 5.1), metrics and health. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/text.h"
+#include "master/answer.h"
+#include "master/legacy.h"
+#include "master/shell.h"
+#include "master/state.h"
+
+#define ANSWER_BYTES_MAX ((size_t)1 << 31)
+#define JSONP_BYTES_MAX 128
+
+/* -- frame ------------------------------------------------------------------------------------------------------ */
+
+struct reply {
+    struct http_exchange *x;
+    struct buf body;
+    struct json_writer w;
+    const char *jsonp; /* NULL: plain JSON */
+};
+
+static void reply_begin(struct reply *r, struct http_exchange *x, const struct http_message *request)
+{
+    r->x = x;
+    r->jsonp = http_query(request, http_exchange_arena(x), "jsonp", 0);
+    if (r->jsonp != NULL &&
+        (r->jsonp[0] == '\0' || strlen(r->jsonp) > JSONP_BYTES_MAX ||
+         strspn(r->jsonp, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.") != strlen(r->jsonp)))
+        r->jsonp = NULL; /* not the name of a function */
+    buf_init(&r->body, ANSWER_BYTES_MAX);
+    if (r->jsonp != NULL)
+        (void)buf_printf(&r->body, "%s(", r->jsonp); /* a full buffer is seen at the end */
+    json_writer_init(&r->w, &r->body);
+}
+
+static void reply_end(struct reply *r)
+{
+    if (r->jsonp != NULL)
+        (void)buf_append_str(&r->body, ");"); /* as above */
+    if (r->body.overflowed)
+        http_reply_text(r->x, 500, "The answer is too large");
+    else
+        http_reply(r->x, 200, r->jsonp != NULL ? "text/javascript" : "application/json", buf_data(&r->body),
+                   buf_len(&r->body));
+    buf_deinit(&r->body);
+}
+
+static bool is_serving(struct master_shell *s, struct http_exchange *x)
+{
+    if (!s->is_serving)
+        http_reply_text(x, 503, "Master has not finished recovery");
+    return s->is_serving;
+}
+
+static bool is_registered(const struct master_agent *a)
+{
+    return a->state == MASTER_AGENT_CONNECTED || a->state == MASTER_AGENT_DISCONNECTED;
+}
+
+/* -- agents and frameworks -------------------------------------------------------------------------------------- */
+
+/* "slaves" and "recovered_slaves"; only: NULL, or the id of the one asked for. */
+static void put_agents(const struct master *m, bool with_full, const struct legacy_summary *summary, const char *only,
+                       struct json_writer *w)
+{
+    json_put_key(w, "slaves");
+    json_begin_array(w);
+    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next)
+        if (is_registered(a) && a->total != NULL && (only == NULL || strcmp(only, a->id) == 0))
+            legacy_write_agent(a, with_full, summary, w);
+    json_end_array(w);
+    if (summary != NULL)
+        return;
+    json_put_key(w, "recovered_slaves");
+    json_begin_array(w);
+    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next)
+        if (a->state == MASTER_AGENT_RECOVERED && (only == NULL || strcmp(only, a->id) == 0))
+            legacy_write_recovered_agent(a, w);
+    json_end_array(w);
+}
+
+static void put_framework_table(const struct master *m, const struct master_framework *table, const char *key,
+                                const char *only, const struct legacy_summary *summary, struct json_writer *w)
+{
+    struct arena *arena = arena_new((size_t)1 << 30);
+    json_put_key(w, key);
+    json_begin_array(w);
+    for (const struct master_framework *f = table; f != NULL; f = f->hh.next) {
+        arena_reset(arena);
+        if (only == NULL || strcmp(only, f->id) == 0)
+            legacy_write_framework(m, f, summary, arena, w);
+    }
+    json_end_array(w);
+    arena_free(arena);
+}
+
+static void put_empty_array(struct json_writer *w, const char *key)
+{
+    json_put_key(w, key);
+    json_begin_array(w);
+    json_end_array(w);
+}
+
+static void on_slaves(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    if (!is_serving(s, x))
+        return;
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    put_agents(s->core, true, NULL, http_query(request, http_exchange_arena(x), "slave_id", 0), &r.w);
+    json_end_object(&r.w);
+    reply_end(&r);
+}
+
+static void on_frameworks(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    if (!is_serving(s, x))
+        return;
+    const char *only = http_query(request, http_exchange_arena(x), "framework_id", 0);
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    put_framework_table(s->core, s->core->frameworks, "frameworks", only, NULL, &r.w);
+    put_framework_table(s->core, s->core->completed_frameworks, "completed_frameworks", only, NULL, &r.w);
+    put_empty_array(&r.w, "unregistered_frameworks");
+    json_end_object(&r.w);
+    reply_end(&r);
+}
+
+static void on_state_summary(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    if (!is_serving(s, x))
+        return;
+    struct legacy_summary *summary = legacy_summary_new(s->core);
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    json_kv_string(&r.w, "hostname", s->hostname);
+    if (s->options->cluster != NULL)
+        json_kv_string(&r.w, "cluster", s->options->cluster);
+    put_agents(s->core, false, summary, NULL, &r.w);
+    put_framework_table(s->core, s->core->frameworks, "frameworks", NULL, summary, &r.w);
+    json_end_object(&r.w);
+    reply_end(&r);
+    legacy_summary_free(summary);
+}
+
+/* -- state ------------------------------------------------------------------------------------------------------ */
+
+static void put_flag(void *ctx, const char *name, const char *value)
+{
+    json_kv_string((struct json_writer *)ctx, name, value);
+}
+
+static void put_flags(struct master_shell *s, struct json_writer *w)
+{
+    json_put_key(w, "flags");
+    json_begin_object(w);
+    options_each(master_option_defs, master_option_count, s->options, put_flag, w);
+    json_end_object(w);
+}
+
+static void put_version(struct master_shell *s, struct json_writer *w)
+{
+    json_kv_string(w, "version", s->core->config.version);
+    json_kv_string(w, "muster_version", MUSTER_VERSION);
+    json_kv_string(w, "build_date", "");
+    json_kv_double(w, "build_time", 0);
+    json_kv_string(w, "build_user", "");
+}
+
+static void put_state_head(struct master_shell *s, struct json_writer *w)
+{
+    const struct master *m = s->core;
+    size_t active = m->connected_count, disconnected = 0;
+    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next)
+        disconnected += a->state == MASTER_AGENT_DISCONNECTED;
+    put_version(s, w);
+    json_kv_double(w, "start_time", (double)s->started_wall_ms / 1000);
+    json_kv_double(w, "elected_time", (double)s->started_wall_ms / 1000);
+    json_kv_string(w, "id", m->id);
+    json_kv_string(w, "pid", m->info->pid);
+    json_kv_string(w, "hostname", s->hostname);
+    json_put_key(w, "capabilities");
+    json_begin_array(w);
+    json_put_string(w, "AGENT_UPDATE");
+    json_end_array(w);
+    json_kv_double(w, "activated_slaves", (double)active);
+    json_kv_double(w, "deactivated_slaves", (double)disconnected);
+    json_kv_double(w, "unreachable_slaves", (double)m->unreachable_count);
+    json_kv_string(w, "leader", m->info->pid);
+    json_put_key(w, "leader_info");
+    json_begin_object(w);
+    json_kv_string(w, "id", m->id);
+    json_kv_string(w, "pid", m->info->pid);
+    json_kv_int(w, "port", s->port);
+    json_kv_string(w, "hostname", s->hostname);
+    json_end_object(w);
+    if (s->options->cluster != NULL)
+        json_kv_string(w, "cluster", s->options->cluster);
+}
+
+static void on_state(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    if (!is_serving(s, x))
+        return;
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    put_state_head(s, &r.w);
+    put_flags(s, &r.w);
+    put_agents(s->core, false, NULL, NULL, &r.w);
+    put_framework_table(s->core, s->core->frameworks, "frameworks", NULL, NULL, &r.w);
+    put_framework_table(s->core, s->core->completed_frameworks, "completed_frameworks", NULL, NULL, &r.w);
+    put_empty_array(&r.w, "orphan_tasks");
+    put_empty_array(&r.w, "unregistered_frameworks");
+    json_end_object(&r.w);
+    reply_end(&r);
+}
+
+/* -- tasks ------------------------------------------------------------------------------------------------------ */
+
+struct task_pick {
+    const struct master_task **items;
+    size_t count, capacity;
+    const char *only;
+};
+
+static void pick_task(void *ctx, const struct master_task *t)
+{
+    struct task_pick *p = ctx;
+    if (p->only != NULL && strcmp(p->only, t->id) != 0)
+        return;
+    if (p->count == p->capacity) {
+        p->capacity = p->capacity ? p->capacity * 2 : 256;
+        p->items = xrealloc(p->items, p->capacity * sizeof(*p->items));
+    }
+    p->items[p->count++] = t;
+}
+
+static size_t number_query(const struct http_message *request, struct arena *arena, const char *name, size_t otherwise)
+{
+    const char *text = http_query(request, arena, name, 0);
+    uint64_t v;
+    return text != NULL && text_to_uint64(text, &v) == 0 ? (size_t)v : otherwise;
+}
+
+/* In the order in which the master came to know them; asc is oldest first. */
+static void on_tasks(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    if (!is_serving(s, x))
+        return;
+    struct arena *arena = http_exchange_arena(x), *scratch = arena_new(0);
+    const char *framework = http_query(request, arena, "framework_id", 0), *order = http_query(request, arena, "order", 0);
+    struct task_pick p = {.only = http_query(request, arena, "task_id", 0)};
+    const struct master_framework *tables[] = {s->core->frameworks, s->core->completed_frameworks};
+    for (size_t i = 0; i < 2; i++)
+        for (const struct master_framework *f = tables[i]; f != NULL; f = f->hh.next)
+            for (int set = MASTER_TASKS_LIVE; set <= MASTER_TASKS_COMPLETED; set++)
+                if (framework == NULL || strcmp(framework, f->id) == 0)
+                    master_each_task(f, (enum master_task_set)set, pick_task, &p);
+    size_t offset = number_query(request, arena, "offset", 0), limit = number_query(request, arena, "limit", 100);
+    bool is_ascending = order != NULL && strcmp(order, "asc") == 0;
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    json_put_key(&r.w, "tasks");
+    json_begin_array(&r.w);
+    for (size_t i = offset; i < p.count && i - offset < limit; i++) {
+        arena_reset(scratch);
+        legacy_write_task(p.items[is_ascending ? i : p.count - 1 - i], scratch, &r.w);
+    }
+    json_end_array(&r.w);
+    json_end_object(&r.w);
+    reply_end(&r);
+    arena_free(scratch);
+    free(p.items);
+}
+
+/* -- others ----------------------------------------------------------------------------------------------------- */
+
+static void on_roles(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    if (!is_serving(s, x))
+        return;
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    json_put_key(&r.w, "roles");
+    json_begin_array(&r.w);
+    for (const struct master_role *role = s->core->roles; role != NULL; role = role->hh.next)
+        legacy_write_role(role, &r.w);
+    json_end_array(&r.w);
+    json_end_object(&r.w);
+    reply_end(&r);
+}
+
+static void on_flags(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    put_flags(s, &r.w);
+    json_end_object(&r.w);
+    reply_end(&r);
+}
+
+static void on_version(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    put_version(s, &r.w);
+    json_end_object(&r.w);
+    reply_end(&r);
+}
+
+static void on_health(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    (void)request;
+    (void)s;
+    http_reply(x, 200, NULL, NULL, 0);
+}
+
+static void on_redirect(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    size_t len = strlen(request->path);
+    while (len > 0 && request->path[len - 1] == '/')
+        len--;
+    if (len < 9 || strncmp(request->path + len - 9, "/redirect", 9) != 0) {
+        http_reply_text(x, 404, "Not Found"); /* nothing is below it */
+        return;
+    }
+    char location[384];
+    (void)snprintf(location, sizeof(location), "//%s:%u", s->hostname, s->port); /* host names are shorter */
+    http_add_header(x, "Location", location);
+    http_reply(x, 307, NULL, NULL, 0);
+}
+
+static void on_metrics_snapshot(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    struct reply r;
+    reply_begin(&r, x, request);
+    metrics_write_json(s->metrics, &r.w);
+    reply_end(&r);
+}
+
+static void on_metrics(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    (void)request;
+    struct buf body;
+    buf_init(&body, ANSWER_BYTES_MAX);
+    metrics_write_prometheus(s->metrics, &body);
+    http_reply(x, 200, "text/plain; version=0.0.4; charset=utf-8", buf_data(&body), buf_len(&body));
+    buf_deinit(&body);
+}
+
+/* POST /teardown with `frameworkId=ID` in the body. */
+static void on_teardown(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    static const char prefix[] = "frameworkId=";
+    if (!is_serving(s, x))
+        return;
+    if (strcmp(request->method, "POST") != 0) {
+        http_add_header(x, "Allow", "POST");
+        http_reply_text(x, 405, "Expecting one of { 'POST' }, but received '%s'", request->method);
+        return;
+    }
+    if (request->body_len < sizeof(prefix) || memcmp(request->body, prefix, sizeof(prefix) - 1) != 0) {
+        http_reply_text(x, 400, "Missing 'frameworkId' query parameter");
+        return;
+    }
+    char *id = arena_printf(http_exchange_arena(x), "%.*s", (int)(request->body_len - sizeof(prefix) + 1),
+                            (const char *)request->body + sizeof(prefix) - 1);
+    id[strcspn(id, "&\r\n")] = '\0';
+    if (text_percent_decode(id, true) < 0) {
+        http_reply_text(x, 400, "'frameworkId' is not percent-encoded text");
+        return;
+    }
+    Mesos__V1__FrameworkID framework_id = MESOS__V1__FRAMEWORK_ID__INIT;
+    Mesos__V1__Master__Call__Teardown body = MESOS__V1__MASTER__CALL__TEARDOWN__INIT;
+    Mesos__V1__Master__Call call = MESOS__V1__MASTER__CALL__INIT;
+    framework_id.value = id;
+    body.framework_id = &framework_id;
+    call.has_type = true;
+    call.type = MESOS__V1__MASTER__CALL__TYPE__TEARDOWN;
+    call.teardown = &body;
+    struct master_event in = {.type = MASTER_EVENT_OPERATOR_CALL,
+                              .operator_call = {.request = ++s->next_id, .call = &call}};
+    master_shell_step_request(s, &in, in.operator_call.request, x);
+}
+
+master_shell_handler master_shell_legacy_handler(const char *path)
+{
+    static const struct {
+        const char *path;
+        master_shell_handler handler;
+    } table[] = {
+        {"/health", on_health},
+        {"/version", on_version},
+        {"/state", on_state},
+        {"/state.json", on_state},
+        {"/state-summary", on_state_summary},
+        {"/tasks", on_tasks},
+        {"/slaves", on_slaves},
+        {"/frameworks", on_frameworks},
+        {"/roles", on_roles},
+        {"/flags", on_flags},
+        {"/redirect", on_redirect},
+        {"/teardown", on_teardown},
+        {"/metrics/snapshot", on_metrics_snapshot},
+        {"/metrics", on_metrics},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (strcmp(table[i].path, path) == 0)
+            return table[i].handler;
+    return NULL;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * legacy.h - objects of the old endpoints (/state, /slaves, ...; facts: mesos 5.2 to 5.4), written straight from the core's
+ * state. Internal to master/. */
+#pragma once
+
+#include "common/base/json.h"
+#include "master/state.h"
+
+/* Tasks per state and who runs where, over everything that is still remembered; for /state-summary. */
+struct legacy_summary;
+struct legacy_summary *legacy_summary_new(const struct master *m);
+struct legacy_summary *legacy_summary_free(struct legacy_summary *s);
+
+/* with_full: the *_resources_full members of /slaves. summary: NULL, or its counters are added. */
+void legacy_write_agent(const struct master_agent *a, bool with_full, const struct legacy_summary *summary,
+                        struct json_writer *w);
+void legacy_write_recovered_agent(const struct master_agent *a, struct json_writer *w);
+/* summary: NULL for everything with its tasks, else the short form. */
+void legacy_write_framework(const struct master *m, const struct master_framework *f, const struct legacy_summary *summary,
+                            struct arena *arena, struct json_writer *w);
+void legacy_write_task(const struct master_task *t, struct arena *arena, struct json_writer *w);
+void legacy_write_role(const struct master_role *r, struct json_writer *w);
