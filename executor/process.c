@@ -403,11 +403,23 @@ static bool read_entry(const char *name, struct entry *entry)
     return true;
 }
 
+/* In a pid namespace that still sees the /proc of another one the numbers there mean other processes. */
+static bool proc_is_ours(void)
+{
+    char text[32];
+    int64_t pid;
+    ssize_t len = readlink("/proc/self", text, sizeof(text) - 1);
+    if (len <= 0)
+        return false;
+    text[len] = '\0';
+    return text_to_int64(text, &pid) == 0 && pid == getpid();
+}
+
 static size_t read_processes(struct entry **list)
 {
     size_t count = 0, capacity = 0;
     *list = NULL;
-    DIR *directory = opendir("/proc");
+    DIR *directory = proc_is_ours() ? opendir("/proc") : NULL;
     if (!directory)
         return 0;
     for (struct dirent *item; (item = readdir(directory)) != NULL;) {
