@@ -463,16 +463,16 @@ static Mesos__V1__TaskResourceLimitation *memory_limitation(struct agent *a, con
     return limitation;
 }
 
+/* The launcher says how the program ended; the status speaks for one that says nothing. */
 static const char *end_text(struct arena *arena, const struct launcher_end *end)
 {
-    const char *message = end->message ? end->message : "";
+    if (end->message != NULL && end->message[0] != '\0')
+        return arena_printf(arena, "the executor ended: %s", end->message);
     if (end->status == -1)
-        return arena_printf(arena, "the executor terminated%s%s", *message ? ": " : "", message);
+        return "the executor ended";
     if (WIFSIGNALED(end->status))
-        return arena_printf(arena, "the executor was ended by signal %s%s%s", strsignal(WTERMSIG(end->status)),
-                            *message ? ": " : "", message);
-    return arena_printf(arena, "the executor exited with status %d%s%s", WEXITSTATUS(end->status), *message ? ": " : "",
-                        message);
+        return arena_printf(arena, "the executor was ended by signal %s", strsignal(WTERMSIG(end->status)));
+    return arena_printf(arena, "the executor exited with status %d", WEXITSTATUS(end->status));
 }
 
 /* The launcher's reason, where it knows better than the cause noted when the end was ordered. */
