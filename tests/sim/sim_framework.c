@@ -13,13 +13,16 @@
 #include "sim/sim_session.h"
 
 #define TASK_PREFIX "task/"
-#define SURPLUS_MS 10000 /* between two attempts to kill what is too much */
+#define SURPLUS_MS 10000        /* between two attempts to kill what is too much */
+#define GIVE_UP_MS (120 * 1000) /* after this long out of reach a task is replaced; should it come back, it is killed */
 
 struct task {
     char *id, *agent_id;
-    int state;       /* newest seen, -1 none */
-    uint64_t token;  /* of the write before its launch */
-    bool is_pending; /* not launched yet: to kill it or to ask for it would be too early */
+    int state; /* newest seen, -1 none */
+    bool is_given_up;
+    int64_t unreachable_ms; /* since when, 0: it is not */
+    uint64_t token;         /* of the write before its launch */
+    bool is_pending;        /* not launched yet: to kill it or to ask for it would be too early */
 };
 
 /* What waits for a write: an ACCEPT to send, or an update to acknowledge. */
@@ -49,6 +52,7 @@ struct sim_framework {
     uint32_t subscriptions;
     uint64_t next_token, next_task;
     int64_t surplus_ms; /* next attempt, INT64_MAX: none */
+    int64_t give_up_ms; /* next look at tasks out of reach, INT64_MAX: none */
 };
 
 static void on_effect(struct sim_node *n, const struct sdk_effect *e);
@@ -100,12 +104,20 @@ static struct waiting *write_down(struct sim_framework *f, const struct store_wr
     return x;
 }
 
+static size_t live_count(const struct sim_framework *f)
+{
+    size_t count = 0;
+    for (struct map_entry *e = map_first(&f->tasks); e != NULL; e = map_next(e))
+        count += !((const struct task *)map_value(e))->is_given_up;
+    return count;
+}
+
 /* More or fewer offers, and a look at what is too much. */
 static void review(struct sim_framework *f)
 {
     if (!f->is_subscribed)
         return;
-    size_t have = map_count(&f->tasks);
+    size_t have = live_count(f);
     bool wants = have < f->wanted;
     if (wants != f->is_wanting) {
         f->is_wanting = wants;
@@ -126,17 +138,54 @@ static int kill_task(struct sim_framework *f, const struct task *t)
     return rc;
 }
 
+/* Kills are tried again until the task has ended: they may be lost. */
 static void kill_surplus(struct sim_framework *f)
 {
-    size_t have = map_count(&f->tasks);
+    size_t kept = 0, killed = 0;
     f->surplus_ms = INT64_MAX;
-    if (have <= f->wanted || !f->is_settled)
-        return;
-    size_t kept = 0;
-    for (struct map_entry *e = map_first(&f->tasks); e != NULL; e = map_next(e))
-        if (kept++ >= f->wanted && !((struct task *)map_value(e))->is_pending)
-            (void)kill_task(f, map_value(e)); /* tried again when it is still there */
-    f->surplus_ms = f->node.world->now_ms + SURPLUS_MS;
+    for (struct map_entry *e = map_first(&f->tasks); e != NULL; e = map_next(e)) {
+        const struct task *t = map_value(e);
+        bool is_surplus = t->is_given_up ? t->unreachable_ms == 0 : kept++ >= f->wanted;
+        if (!is_surplus)
+            continue;
+        killed++;
+        if (f->is_settled && !t->is_pending)
+            (void)kill_task(f, t); /* see above */
+    }
+    if (killed > 0)
+        f->surplus_ms = f->node.world->now_ms + SURPLUS_MS;
+}
+
+static void give_up(struct sim_framework *f)
+{
+    int64_t now = f->node.world->now_ms;
+    f->give_up_ms = INT64_MAX;
+    for (struct map_entry *e = map_first(&f->tasks); e != NULL; e = map_next(e)) {
+        struct task *t = map_value(e);
+        if (t->unreachable_ms == 0 || t->is_given_up)
+            continue;
+        t->is_given_up = t->unreachable_ms + GIVE_UP_MS <= now;
+        if (t->is_given_up)
+            world_log(f->node.world, f->node.name, "gives up %s", t->id);
+        else if (t->unreachable_ms + GIVE_UP_MS < f->give_up_ms)
+            f->give_up_ms = t->unreachable_ms + GIVE_UP_MS;
+    }
+    review(f);
+}
+
+/* The agent is out of reach, or there again. */
+static void note_reach(struct sim_framework *f, struct task *t, bool is_unreachable)
+{
+    int64_t now = f->node.world->now_ms;
+    if (is_unreachable && t->unreachable_ms == 0) {
+        t->unreachable_ms = now;
+        if (now + GIVE_UP_MS < f->give_up_ms)
+            f->give_up_ms = now + GIVE_UP_MS;
+    } else if (!is_unreachable) {
+        t->unreachable_ms = 0;
+        if (t->is_given_up && f->surplus_ms == INT64_MAX)
+            f->surplus_ms = now;
+    }
 }
 
 /* -- offers --------------------------------------------------------------------------------------------------- */
@@ -170,7 +219,7 @@ static void decline(struct sim_framework *f, const Mesos__V1__Offer *offer)
 static bool use_offer(struct sim_framework *f, const Mesos__V1__Offer *offer)
 {
     enum { TASKS_PER_OFFER = 3 };
-    if (!f->is_settled || !f->is_id_stored || map_count(&f->tasks) >= f->wanted)
+    if (!f->is_settled || !f->is_id_stored || live_count(f) >= f->wanted)
         return false;
     struct world *w = f->node.world;
     struct resources *pool = sdk_match_pool(offer, NULL);
@@ -180,7 +229,7 @@ static bool use_offer(struct sim_framework *f, const Mesos__V1__Offer *offer)
     Mesos__V1__TaskInfo *tasks[TASKS_PER_OFFER];
     struct store_write writes[TASKS_PER_OFFER];
     size_t count = 0;
-    while (count < TASKS_PER_OFFER && map_count(&f->tasks) < f->wanted) {
+    while (count < TASKS_PER_OFFER && live_count(f) < f->wanted) {
         static const uint32_t any_port[] = {0};
         struct sdk_need need = {.cpus_millis = 100 * world_draw(w, 1, 5),
                                 .mem_millis = 32000 * world_draw(w, 1, 3),
@@ -238,8 +287,10 @@ static void on_update(struct sim_framework *f, const Mesos__V1__TaskStatus *stat
                             .status = status};
     world_seen(w, &seen);
     struct task *t = map_get(&f->tasks, id);
-    if (t != NULL)
+    if (t != NULL) {
         t->state = (int)status->state;
+        note_reach(f, t, status->state == MESOS__V1__TASK_STATE__TASK_UNREACHABLE);
+    }
     struct arena *a = arena_new(0);
     char *key = arena_printf(a, TASK_PREFIX "%s", id);
     struct store_write gone = {key, strlen(key), NULL, 0};
@@ -351,6 +402,8 @@ static void on_tick(struct sim_node *n)
     struct sim_framework *f = (struct sim_framework *)n;
     if (f->surplus_ms <= n->world->now_ms)
         kill_surplus(f);
+    if (f->give_up_ms <= n->world->now_ms)
+        give_up(f);
     struct sdk_event in = {.type = SDK_EVENT_TICK};
     (void)sim_session_step(f->session, &in); /* 0 for this event */
 }
@@ -359,7 +412,8 @@ static int64_t next_deadline(const struct sim_node *n)
 {
     const struct sim_framework *f = (const struct sim_framework *)n;
     int64_t due = sim_session_next_deadline(f->session);
-    return f->surplus_ms < due ? f->surplus_ms : due;
+    due = f->surplus_ms < due ? f->surplus_ms : due;
+    return f->give_up_ms < due ? f->give_up_ms : due;
 }
 
 static void on_accept(struct sim_node *n, struct sim_conn *c, const struct sim_message *first)
@@ -392,7 +446,7 @@ static void on_start(struct sim_node *n)
     list_init(&f->waiting);
     f->is_subscribed = f->is_settled = false;
     f->is_wanting = true; /* as the session is told below; it remembers over disconnections */
-    f->surplus_ms = INT64_MAX;
+    f->surplus_ms = f->give_up_ms = INT64_MAX;
     recover(f);
     struct arena *a = arena_new(0);
     Mesos__V1__FrameworkInfo info;
@@ -501,10 +555,11 @@ void sim_framework_count(const struct sim_framework *f, struct sim_framework_cou
     *out = (struct sim_framework_counts){.wanted = f->wanted};
     if (!f->node.is_up)
         return;
-    out->believed = map_count(&f->tasks);
+    out->believed = live_count(f);
     out->is_settled = f->is_subscribed && f->is_settled && list_is_empty(&f->waiting);
     for (struct map_entry *e = map_first(&f->tasks); e != NULL; e = map_next(e))
-        out->running += ((const struct task *)map_value(e))->state == MESOS__V1__TASK_STATE__TASK_RUNNING;
+        out->running += !((const struct task *)map_value(e))->is_given_up &&
+                        ((const struct task *)map_value(e))->state == MESOS__V1__TASK_STATE__TASK_RUNNING;
 }
 
 const char *sim_framework_id(const struct sim_framework *f)
