@@ -395,8 +395,20 @@ void agent_executor_lost(struct agent *a, struct agent_executor *e, int state, i
     terminated(a, e, -1, NULL);
 }
 
+/* Only updates are left of it, and nobody will acknowledge them. */
+static void drop_tasks(struct agent *a, struct agent_executor *e)
+{
+    for (struct map_entry *it = map_first(&e->tasks), *next; it != NULL; it = next) {
+        next = map_next(it);
+        agent_task_drop(a, map_value(it));
+    }
+    agent_executor_settle(a, e);
+}
+
 void agent_executor_shutdown(struct agent *a, struct agent_executor *e)
 {
+    if (e->state == AGENT_EXECUTOR_TERMINATED && e->framework->terminating)
+        drop_tasks(a, e);
     if (e->state >= AGENT_EXECUTOR_TERMINATING)
         return;
     set_cause(e, AGENT_STATE(FAILED), AGENT_STATE(FAILED), AGENT_REASON(EXECUTOR_TERMINATED), "the executor was shut down");
