@@ -175,7 +175,7 @@ static int take_escape(struct json_cursor *c, char **to)
     if (ch != 'u')
         return json_cursor_fail(c, -EINVAL, "an unknown escape");
     c->at++;
-    uint32_t code;
+    uint32_t code = 0;
     int rc = take_code_point(c, &code);
     if (rc == 0)
         *to = put_utf8(*to, code);

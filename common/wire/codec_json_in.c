@@ -255,7 +255,7 @@ static int read_element(struct wire_decoder *d, struct json_cursor *c, const Pro
 static int add_enum(struct wire_decoder *d, struct json_cursor *c, ProtobufCMessage *message,
                     const ProtobufCFieldDescriptor *field)
 {
-    int32_t value;
+    int32_t value = 0;
     int rc = read_enum(d, c, field, &value);
     if (rc != 0)
         return rc;
