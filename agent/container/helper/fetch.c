@@ -189,7 +189,7 @@ static int get_content(const Muster__Container__Spec *spec, const Muster__Contai
 static int fetch_one(const Muster__Container__Spec *spec, const Muster__Container__Uri *uri, int sandbox_fd,
                      struct err *err)
 {
-    const char *target;
+    const char *target = NULL;
     int rc = target_of(uri, &target, err);
     if (rc == 0)
         rc = make_folders(sandbox_fd, target, err);
