@@ -14,7 +14,7 @@ struct fixture {
     struct loop_timer *guard, *later, *stopper;
     struct http_server *server;
     struct http_exchange *waiting[ANSWERED_LATER_MAX];
-    size_t waiting_count;
+    size_t waiting_count, waiting_max;
     size_t handled, closed;
     struct http_exchange *stream;
     size_t stream_rounds;
@@ -107,6 +107,8 @@ static void handle(void *ctx, struct http_exchange *x, const struct http_message
     } else if (strcmp(m->path, "/later") == 0) {
         http_exchange_on_closed(x, on_closed, f);
         f->waiting[f->waiting_count++] = x;
+        if (f->waiting_count > f->waiting_max)
+            f->waiting_max = f->waiting_count;
         loop_timer_start(f->later, 5);
     } else if (strcmp(m->path, "/never") == 0) {
         http_exchange_on_closed(x, on_closed, f);
@@ -233,6 +235,7 @@ static void test_pipeline__more_than_the_bound_is_read_later(void **state)
     char *got = ask(f, request);
     assert_int_equal(count(got, "HTTP/1.1 200 OK"), 51);
     assert_int_equal(f->handled, 51);
+    assert_int_equal(f->waiting_max, 16); /* never more at the same time */
     free(got);
     free(request);
 }

@@ -151,6 +151,21 @@ static void test_frames__arrive_whole_however_they_are_split(void **state)
     }
 }
 
+static void test_rest__comes_before_what_is_in_the_socket(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t data[128];
+    size_t len = ping_frame(1, data);
+    len += ping_frame(2, data + len);
+    open_link(f, data, len - 5, 0);
+    assert_int_equal(send(f->peer, data + len - 5, 5, 0), 5); /* readable before the link's first turn */
+    assert_int_equal(send_pong(f->link, 1), 0);               /* and the flush must not change that */
+    f->stop_after = 2;
+    loop_run(f->loop);
+    assert_int_equal(f->pings[0], 1);
+    assert_int_equal(f->pings[1], 2);
+}
+
 static void check_bad(struct fixture *f, const void *bytes, size_t len, const char *why)
 {
     open_link(f, NULL, 0, 0);
@@ -252,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_frames__arrive_whole_however_they_are_split),
+        TEST(test_rest__comes_before_what_is_in_the_socket),
         TEST(test_bad_frames__end_the_link),
         TEST(test_peer_closes__is_told),
         TEST(test_send__frames_of_a_turn_go_out_together),
