@@ -259,7 +259,6 @@ struct loop *loop_ev_free(struct loop *l)
 {
     if (l == NULL)
         return NULL;
-    CHECK(list_is_empty(&l->idles) && list_is_empty(&l->children));
     loop_signal_remove(l->child_signal);
     ev_loop_destroy(l->ev);
     for (struct post *p = l->posts, *next; p != NULL; p = next) {
@@ -267,7 +266,6 @@ struct loop *loop_ev_free(struct loop *l)
         free(p);
     }
     CHECK(pthread_mutex_destroy(&l->posts_lock) == 0);
-    CHECK(l->timers.count == 0);
     heap_deinit(&l->timers);
     free(l);
     return NULL;

@@ -6,4 +6,5 @@
 
 /* Ignores SIGPIPE for the process. NULL only when the kernel refuses (errno is set). */
 struct loop *loop_ev_new(void);
+/* What is still watched must not be touched any more: remove it before. */
 struct loop *loop_ev_free(struct loop *l);

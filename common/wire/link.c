@@ -62,13 +62,6 @@ static void destroy(struct link *l)
     free(l);
 }
 
-struct link *link_free(struct link *l)
-{
-    if (l != NULL && !l->is_freed)
-        destroy(l);
-    return NULL;
-}
-
 /* The end: tells the owner and frees. Only at the bottom of a callback of the loop. */
 static void finish(struct link *l)
 {
@@ -112,6 +105,17 @@ static void flush(struct link *l)
     }
     l->is_blocked = buf_len(&l->out) > 0;
     set_interest(l);
+}
+
+struct link *link_free(struct link *l)
+{
+    if (l == NULL || l->is_freed)
+        return NULL;
+    /* The last words of this turn, a refusal say, should arrive. */
+    if (!l->is_closing && !l->is_blocked && l->fd >= 0)
+        flush(l);
+    destroy(l);
+    return NULL;
 }
 
 static void on_before_sleep(void *ctx)
