@@ -52,7 +52,8 @@ struct sdk_session {
     bool is_call_out;
 
     struct map unanswered; /* task id -> malloc'd agent id ("" unknown) that reconciliation waits for */
-    bool has_tasks, is_settled;
+    bool is_reconciling;
+    bool is_settled;      /* a round was completed in this subscription */
     int64_t reconcile_ms; /* next repetition */
     int64_t reconcile_delay_ms;
 
@@ -75,7 +76,9 @@ void sdk_session_check_invariants(const struct sdk_session *s)
     CHECK(!s->is_call_out || count > 0);
     CHECK(s->state == SESSION_SUBSCRIBED || count == 0);
     CHECK(s->state != SESSION_SUBSCRIBED || (s->stream_id && s->framework_id[0]));
-    CHECK(!s->is_settled || (s->has_tasks && map_count(&s->unanswered) == 0));
+    CHECK(s->is_reconciling || map_count(&s->unanswered) == 0);
+    CHECK(!s->is_reconciling || map_count(&s->unanswered) > 0);
+    CHECK(s->state == SESSION_SUBSCRIBED || !(s->is_settled || s->is_reconciling));
     CHECK(s->backoff_ms >= SDK_BACKOFF_MS_MIN && s->backoff_ms <= SDK_BACKOFF_MS_MAX);
     CHECK(s->redirects <= SDK_REDIRECTS_MAX);
 }
@@ -235,7 +238,7 @@ static void forget_tasks(struct sdk_session *s)
         next = map_next(e);
         free(map_remove(&s->unanswered, map_key(e)));
     }
-    s->has_tasks = s->is_settled = false;
+    s->is_reconciling = false;
     s->reconcile_ms = INT64_MAX;
 }
 
@@ -287,6 +290,7 @@ static void leave_connection(struct sdk_session *s, bool is_open, struct sdk_eff
     s->connection++; /* late events of the old one do not match any more */
     drop_calls(s);
     forget_tasks(s);
+    s->is_settled = false;
     free(s->stream_id);
     s->stream_id = NULL;
 }
@@ -397,8 +401,9 @@ static void queue_reconcile(struct sdk_session *s)
 
 static void check_settled(struct sdk_session *s, struct sdk_effects *out)
 {
-    if (s->is_settled || !s->has_tasks || map_count(&s->unanswered) > 0)
+    if (!s->is_reconciling || map_count(&s->unanswered) > 0)
         return;
+    s->is_reconciling = false;
     s->is_settled = true;
     s->reconcile_ms = INT64_MAX;
     add_effect(s, out, SDK_EFFECT_SETTLED);
@@ -415,7 +420,7 @@ static int on_tasks(struct sdk_session *s, const struct sdk_event *in, struct sd
             return SDK_E_INVALID;
     }
     forget_tasks(s);
-    s->has_tasks = true;
+    s->is_reconciling = true;
     for (size_t i = 0; i < in->tasks.count; i++) {
         const struct sdk_task *task = &in->tasks.list[i];
         free(map_put(&s->unanswered, task->task_id, xstrdup(task->agent_id ? task->agent_id : "")));

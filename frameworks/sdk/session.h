@@ -164,7 +164,8 @@ int sdk_session_step(struct sdk_session *s, const struct sdk_event *in, struct s
 int64_t sdk_session_next_deadline(const struct sdk_session *s);
 
 bool sdk_session_is_subscribed(const struct sdk_session *s);
-bool sdk_session_is_settled(const struct sdk_session *s); /* since the present subscription */
+/* Has a round of reconciliation been completed in the present subscription? Later rounds do not unsettle. */
+bool sdk_session_is_settled(const struct sdk_session *s);
 bool sdk_session_is_stopped(const struct sdk_session *s);
 const char *sdk_session_framework_id(const struct sdk_session *s); /* "" before the first SUBSCRIBED */
 size_t sdk_session_calls_waiting(const struct sdk_session *s);

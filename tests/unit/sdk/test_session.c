@@ -678,6 +678,22 @@ static void test_reconcile__starts_again_after_every_subscription(void **state)
     deinit(&w);
 }
 
+static void test_reconcile__later_round_does_not_unsettle(void **state)
+{
+    static const char *const ids[] = {"t1"};
+    struct world w;
+    (void)state;
+    init_settled(&w);
+    tasks(&w, ids, 1);
+    expect(&w, "RECONCILE(1) RECONCILE(0)");
+    assert_true(sdk_session_is_settled(w.session));
+    update(&w, "t1");
+    expect(&w, "update(t1) settled");
+    closed(&w);
+    assert_false(sdk_session_is_settled(w.session));
+    deinit(&w);
+}
+
 static void test_reconcile__many_tasks_go_in_batches(void **state)
 {
     struct world w;
@@ -817,6 +833,7 @@ int main(void)
         cmocka_unit_test(test_reconcile__settled_when_every_task_is_answered),
         cmocka_unit_test(test_reconcile__repeats_for_the_rest_with_back_off),
         cmocka_unit_test(test_reconcile__starts_again_after_every_subscription),
+        cmocka_unit_test(test_reconcile__later_round_does_not_unsettle),
         cmocka_unit_test(test_reconcile__many_tasks_go_in_batches),
         cmocka_unit_test(test_demand__suppress_and_revive),
         cmocka_unit_test(test_demand__unwant_cancels_a_revive_that_waits),
