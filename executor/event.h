@@ -77,7 +77,7 @@ struct executor_command {
     const struct executor_variable *env;
     size_t env_count;
     const char *directory; /* absolute */
-    bool own_output;       /* append stdout and stderr to the files of these names in directory; else inherit ours */
+    bool own_output;       /* stdout and stderr go into files of these names in directory, bounded; else inherit ours */
     const char *user;      /* NULL: ours */
 };
 

@@ -16,7 +16,7 @@
 #define EXECUTOR_HEARTBEAT_MS (30 * 60 * 1000)
 #define EXECUTOR_REGISTRATION_MS 60000 /* to the first SUBSCRIBED */
 #define EXECUTOR_RETRY_MS 1000         /* bound of the random wait between attempts unless the agent names one */
-#define EXECUTOR_TASKS_MAX 256         /* alive at once */
+#define EXECUTOR_TASKS_MAX 128         /* alive at once; each takes up to 6 descriptors */
 #define EXECUTOR_TASK_UPDATES_MAX 64   /* unacknowledged updates of a task, beyond it check results are not reported */
 
 struct executor;

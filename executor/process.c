@@ -202,6 +202,42 @@ static int open_places(const char *sandbox, const struct executor_command *comma
     return link ? make_link(base, relative_link, link_target, err) : 0;
 }
 
+static void close_pipes(struct executor_pipes *pipes)
+{
+    for (int i = 0; i < 2; i++) {
+        cleanup_close_fn(&pipes->pipe[i]);
+        cleanup_close_fn(&pipes->directory[i]);
+        cleanup_close_fn(&pipes->file[i]);
+        pipes->pipe[i] = pipes->directory[i] = pipes->file[i] = -1;
+    }
+}
+
+/* Puts a pipe in front of an open file: *end becomes the end for the child. */
+static int insert_pipe(const struct places *p, const struct identity *identity, int *end, int i,
+                       struct executor_pipes *pipes, struct err *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_sys(err, -errno, "make a pipe");
+    pipes->file[i] = *end;
+    pipes->pipe[i] = ends[0];
+    *end = ends[1];
+    pipes->directory[i] = fcntl(p->directory, F_DUPFD_CLOEXEC, 3);
+    /* The child may open /dev/stdout: that asks for the owner of the pipe. */
+    if (pipes->directory[i] < 0 || fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0 ||
+        (identity->is_switched && fchown(ends[1], identity->uid, identity->gid) < 0))
+        return err_sys(err, -errno, "prepare a pipe");
+    return 0;
+}
+
+static int insert_pipes(struct places *p, const struct identity *identity, struct executor_pipes *pipes, struct err *err)
+{
+    if (!pipes || p->out < 0)
+        return 0;
+    int result = insert_pipe(p, identity, &p->out, 0, pipes, err);
+    return result < 0 ? result : insert_pipe(p, identity, &p->error, 1, pipes, err);
+}
+
 /* -- program and environment ------------------------------------------------------------------------------------ */
 
 struct image {
@@ -343,16 +379,23 @@ static pid_t spawn(struct child *child)
 }
 
 int executor_process_start(const char *sandbox, const struct executor_command *command, const char *link,
-                           const char *link_target, pid_t *pid, struct err *err)
+                           const char *link_target, pid_t *pid, struct executor_pipes *pipes, struct err *err)
 {
     struct identity identity;
     struct places places;
+    struct executor_pipes none = {{-1, -1}, {-1, -1}, {-1, -1}};
+    if (pipes)
+        *pipes = none;
     int result = find_identity(command->user, &identity, err);
     if (result < 0)
         return result;
     result = open_places(sandbox, command, link, link_target, &identity, &places, err);
+    if (result == 0)
+        result = insert_pipes(&places, &identity, pipes, err);
     if (result < 0) {
         close_places(&places);
+        if (pipes)
+            close_pipes(pipes);
         return result;
     }
     struct image image = {.arena = arena_new(0)};
@@ -371,6 +414,8 @@ int executor_process_start(const char *sandbox, const struct executor_command *c
     }
     arena_free(image.arena);
     close_places(&places);
+    if (result < 0 && pipes)
+        close_pipes(pipes);
     return result;
 }
 

@@ -9,12 +9,19 @@
 #include "common/base/err.h"
 #include "executor/event.h"
 
-/* Starts the command in a session of its own. Directories below sandbox are made, and given to the command's user; stdin is
- * /dev/null. link: see executor_effect.start, NULL: none. 0 and *pid, or a negative errno with a text. */
-int executor_process_start(const char *sandbox, const struct executor_command *command, const char *link,
-                           const char *link_target, pid_t *pid, struct err *err);
+/* For a command with own_output: what executor_output_new wants, for stdout [0] and stderr [1]. The receiver closes them.
+ */
+struct executor_pipes {
+    int pipe[2], directory[2], file[2]; /* all -1 when the command inherits our output */
+};
 
-/* Signals the process `root` (0: none), its session and everything that descends from either. Processes that left the session and
- * whose parents are gone are only found with everything: then all our descendants but those in keep[] are meant, and as
- * init of a pid namespace every process in it. SIGKILL is repeated until nothing new appears. */
+/* Starts the command in a session of its own. Directories below sandbox are made, and given to the command's user; stdin is
+ * /dev/null. link: see executor_effect.start, NULL: none. pipes NULL: own output goes into the files directly, without a
+ * bound. 0 with *pid and *pipes set, or a negative errno with a text. */
+int executor_process_start(const char *sandbox, const struct executor_command *command, const char *link,
+                           const char *link_target, pid_t *pid, struct executor_pipes *pipes, struct err *err);
+
+/* Signals the process `root` (0: none), its session and everything that descends from either. Processes that left the
+ * session and whose parents are gone are only found with everything: then all our descendants but those in keep[] are
+ * meant, and as init of a pid namespace every process in it. SIGKILL is repeated until nothing new appears. */
 void executor_process_signal(pid_t root, int signo, bool everything, const pid_t *keep, size_t keep_count);

@@ -15,6 +15,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "executor/agent_stream.h"
+#include "executor/output.h"
 #include "executor/probe.h"
 #include "executor/process.h"
 
@@ -22,8 +23,9 @@
 struct child {
     struct list in_children;
     pid_t pid;
-    executor_process_id process; /* 0: it is a check */
-    executor_check_id check;     /* 0: a check that was cancelled, or a task */
+    executor_process_id process;        /* 0: it is a check */
+    executor_check_id check;            /* 0: a check that was cancelled, or a task */
+    struct executor_output *outputs[2]; /* NULL: goes where ours goes */
 };
 
 struct probe {
@@ -172,6 +174,14 @@ static void signal_child(struct executor_shell *s, const struct child *child, in
     free(keep);
 }
 
+static void child_free(struct child *child)
+{
+    list_remove(&child->in_children);
+    executor_output_free(child->outputs[0]);
+    executor_output_free(child->outputs[1]);
+    free(child);
+}
+
 static void child_ended(struct executor_shell *s, struct child *child, int status)
 {
     struct executor_event event = {0};
@@ -189,8 +199,7 @@ static void child_ended(struct executor_shell *s, struct child *child, int statu
         event.check.value = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
         queue_event(s, &event, WIFEXITED(status) ? "the command failed" : "the command was killed by a signal");
     }
-    list_remove(&child->in_children);
-    free(child);
+    child_free(child); /* with the last of its output in the file before anybody is told */
 }
 
 static int status_of(const siginfo_t *info)
@@ -230,16 +239,21 @@ static void on_child_signal(void *ctx, int signo)
 
 static void start_process(struct executor_shell *s, const struct executor_effect *effect)
 {
+    static const char *const names[] = {"stdout", "stderr"};
     struct executor_event event = {.process = {.id = effect->start.id}};
+    struct executor_pipes pipes;
     struct err err = {0};
     pid_t pid;
     if (executor_process_start(s->sandbox, &effect->start.command, effect->start.link, effect->start.link_target, &pid,
-                               &err) < 0) {
+                               &pipes, &err) < 0) {
         event.type = EXECUTOR_EVENT_PROCESS_FAILED;
         queue_event(s, &event, err.text);
         return;
     }
-    add_child(s, pid)->process = effect->start.id;
+    struct child *child = add_child(s, pid);
+    child->process = effect->start.id;
+    for (int i = 0; i < 2 && pipes.pipe[i] >= 0; i++)
+        child->outputs[i] = executor_output_new(s->loop, pipes.pipe[i], pipes.directory[i], pipes.file[i], names[i]);
     event.type = EXECUTOR_EVENT_PROCESS_STARTED;
     event.process.pid = pid;
     queue_event(s, &event, NULL);
@@ -272,7 +286,7 @@ static void start_check(struct executor_shell *s, const struct executor_effect *
     }
     struct err err = {0};
     pid_t pid;
-    if (executor_process_start(s->sandbox, &effect->check.command, NULL, NULL, &pid, &err) < 0) {
+    if (executor_process_start(s->sandbox, &effect->check.command, NULL, NULL, &pid, NULL, &err) < 0) {
         struct executor_event event = {.type = EXECUTOR_EVENT_CHECK_DONE,
                                        .check = {.id = effect->check.id, .result = EXECUTOR_CHECK_FAILED}};
         queue_event(s, &event, err.text);
@@ -392,8 +406,7 @@ struct executor_shell *executor_shell_free(struct executor_shell *s)
         struct child *child = container_of(it, struct child, in_children);
         (void)kill(child->pid, SIGKILL);
         (void)waitpid(child->pid, NULL, 0); /* was killed, or is gone already */
-        list_remove(&child->in_children);
-        free(child);
+        child_free(child);
     }
     /* Where no namespace ends with us: also what left the sessions of its task and lost its parents. */
     executor_process_signal(0, SIGKILL, true, NULL, 0);

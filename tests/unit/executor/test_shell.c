@@ -161,6 +161,34 @@ static void test_shell__group_has_directories_and_output_of_its_own(void **state
     agent_deinit(&a);
 }
 
+static void test_shell__output_of_a_group_is_complete_and_bounded(void **state)
+{
+    struct agent a;
+    struct stat st;
+    char path[128], text[64];
+    (void)state;
+    agent_init(&a, SUBSCRIBED("DEFAULT"));
+    /* 12 MiB and a last word; the file for after the rotation cannot be prepared by the task. */
+    a.script[0] = LAUNCH_GROUP(TASK("t1", SHELL("ln -s /etc/passwd stdout.1; head -c 12582912 /dev/zero; echo last"), ""));
+    run(&a);
+    assert_string_equal(a.log, "t1:STARTING t1:RUNNING t1:FINISHED");
+    (void)snprintf(path, sizeof(path), "%s/tasks/t1/stdout.1", a.sandbox);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    off_t before = st.st_size;
+    assert_in_range(before, (10 << 20) - (16 << 10), 10 << 20);
+    (void)snprintf(path, sizeof(path), "%s/tasks/t1/stdout", a.sandbox);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(before + st.st_size, 12582912 + 5);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -5, SEEK_END), 0);
+    assert_non_null(fgets(text, sizeof(text), file));
+    assert_string_equal(text, "last\n");
+    (void)fclose(file);
+    agent_deinit(&a);
+}
+
 static void test_shell__planted_link_is_not_followed(void **state)
 {
     struct agent a;
@@ -257,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_shell__what_a_task_leaves_behind_goes_with_it),
         cmocka_unit_test(test_shell__daemons_do_not_outlive_the_executor),
         cmocka_unit_test(test_shell__group_has_directories_and_output_of_its_own),
+        cmocka_unit_test(test_shell__output_of_a_group_is_complete_and_bounded),
         cmocka_unit_test(test_shell__planted_link_is_not_followed),
         cmocka_unit_test(test_shell__http_health_check_follows_redirects),
         cmocka_unit_test(test_shell__tcp_health_check_kills_after_failures),
