@@ -79,8 +79,13 @@ static int run_probe(struct container_launcher *l, Muster__Container__Spec *spec
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_sys(err, -errno, "pipe of the test container");
     cleanup_close int from = ends[0];
-    struct spawn_request r = {
-        .mode = "probe", .spec = spec, .image_fd = l->image_fd, .fetch_fd = l->image_fd, .directory_fd = ends[1]};
+    struct spawn_request r = {.mode = "probe",
+                              .title = spec->container_id,
+                              .socket_fd = l->image_fd,
+                              .spec = spec,
+                              .image_fd = l->image_fd,
+                              .fetch_fd = l->image_fd,
+                              .directory_fd = ends[1]};
     pid_t pid = container_spawn(&r, err);
     (void)close(ends[1]);
     if (pid < 0)

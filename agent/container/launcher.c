@@ -24,6 +24,7 @@
 #include "agent/container/shared/record.h"
 #include "agent/container/shared/usage.h"
 #include "agent/container/spawn.h"
+#include "agent/container/zygote.h"
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 
@@ -47,6 +48,7 @@ struct container_entry *container_entry_new(struct container_launcher *l, const 
     c->pidfd = -1;
     c->end.status = -1;
     list_init(&c->news_node);
+    list_init(&c->zygote_node);
     (void)map_put(&l->containers, id, c); /* nothing was there */
     return c;
 }
@@ -64,6 +66,7 @@ static void entry_free(struct container_entry *c)
     stop_watching(c);
     c->patience = loop_timer_remove(c->patience);
     list_remove(&c->news_node);
+    list_remove(&c->zygote_node);
     (void)map_remove(&c->launcher->containers, c->id);
     free(c->end_message);
     free(c->id);
@@ -216,10 +219,35 @@ static void on_gone(void *ctx, int fd, unsigned ready)
         muster__container__end__free_unpacked(end, NULL);
 }
 
+static void on_out_of_patience(void *ctx)
+{
+    struct container_entry *c = ctx;
+    if (c->pidfd >= 0)
+        (void)container_pidfd_signal(c->pidfd, SIGKILL); /* the container's init dies with it; a sweep does the rest */
+}
+
+static void tell_to_end(struct container_entry *c)
+{
+    (void)container_pidfd_signal(c->pidfd, SIGUSR1); /* fails if it ended already, which we shall hear */
+    c->patience = loop_timer_add(c->launcher->loop, on_out_of_patience, c);
+    loop_timer_start(c->patience, DESTROY_PATIENCE_MS);
+}
+
+void container_entry_destroy(struct container_entry *c)
+{
+    if (c->is_ended || c->is_destroyed)
+        return;
+    c->is_destroyed = true;
+    if (c->pidfd >= 0 && !c->is_sweeping)
+        tell_to_end(c); /* otherwise as soon as there is somebody to tell */
+}
+
 void container_entry_watch(struct container_entry *c, int pidfd)
 {
     c->pidfd = pidfd;
     c->watch = loop_fd_add(c->launcher->loop, pidfd, LOOP_READ, on_gone, c);
+    if (c->is_destroyed && !c->is_sweeping)
+        tell_to_end(c);
 }
 
 /* ---- starting ---- */
@@ -276,6 +304,13 @@ static int start_helper(struct container_entry *c, const char *mode, const Muste
     return 0;
 }
 
+/* By the zygote if it can, otherwise directly. */
+static int start_supervisor(struct container_entry *c, const Muster__Container__Spec *spec, int directory, struct err *err)
+{
+    int rc = container_zygote_ask(c, spec, directory, err);
+    return rc == -EAGAIN ? start_helper(c, "supervise", spec, directory, err) : rc;
+}
+
 void container_entry_sweep(struct container_entry *c)
 {
     struct container_launcher *l = c->launcher;
@@ -306,7 +341,7 @@ static int launch(struct container_entry *c, const struct launcher_spec *spec, s
             packed->isolation &= ~(uint32_t)LAUNCHER_PID_NAMESPACE;
         cleanup_close int directory = container_open_directory(l, c->id);
         rc = directory < 0 ? err_sys(err, directory, "record of container %s: open", c->id)
-                           : start_helper(c, "supervise", packed, directory, err);
+                           : start_supervisor(c, packed, directory, err);
         if (rc < 0)
             container_remove_directory(l, c->id);
     }
@@ -331,25 +366,6 @@ static int on_update(struct launcher *base, const char *id, const struct launche
     if (c == NULL || c->is_ended)
         return err_set(err, -ENOENT, "container %s is not running", id);
     return container_limits_apply(&l->cgroups, id, limits, false, err);
-}
-
-static void on_out_of_patience(void *ctx)
-{
-    struct container_entry *c = ctx;
-    if (c->pidfd >= 0)
-        (void)container_pidfd_signal(c->pidfd, SIGKILL); /* the container's init dies with it; a sweep does the rest */
-}
-
-void container_entry_destroy(struct container_entry *c)
-{
-    if (c->is_ended || c->is_destroyed)
-        return;
-    c->is_destroyed = true;
-    if (c->pidfd < 0 || c->is_sweeping)
-        return;
-    (void)container_pidfd_signal(c->pidfd, SIGUSR1); /* fails if it ended already, which we shall hear */
-    c->patience = loop_timer_add(c->launcher->loop, on_out_of_patience, c);
-    loop_timer_start(c->patience, DESTROY_PATIENCE_MS);
 }
 
 static void on_destroy(struct launcher *base, const char *id)
@@ -389,6 +405,7 @@ static void close_fd(int fd)
 static void on_close(struct launcher *base)
 {
     struct container_launcher *l = launcher_of(base);
+    container_zygote_stop(l);
     for (struct map_entry *e; (e = map_first(&l->containers)) != NULL;)
         entry_free(map_value(e));
     map_deinit(&l->containers);
@@ -492,7 +509,8 @@ static int open_all(struct container_launcher *l, const struct container_config 
         return err_sys(err, -errno, "fetcher %s", fetch);
     if ((rc = container_boot_id(l->boot_id)) < 0)
         return err_sys(err, rc, "boot id");
-    return container_isolation_detect(l, config->without_cgroups, err);
+    rc = container_isolation_detect(l, config->without_cgroups, err);
+    return rc == 0 ? container_zygote_start(l, err) : rc;
 }
 
 int container_launcher_open(struct loop *loop, const struct container_config *config, struct launcher **out,
@@ -510,6 +528,8 @@ int container_launcher_open(struct loop *loop, const struct container_config *co
     l->fetch_timeout_ms = config->fetch_timeout_ms > 0 ? config->fetch_timeout_ms : 30 * 60 * 1000;
     map_init(&l->containers);
     list_init(&l->news);
+    list_init(&l->zygote.waiting);
+    l->zygote.socket_fd = -1;
     l->news_timer = loop_timer_add(loop, on_news, l);
     for (size_t n = strlen(l->work_dir); n > 1 && l->work_dir[n - 1] == '/'; n--)
         l->work_dir[n - 1] = '\0';

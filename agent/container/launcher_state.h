@@ -14,7 +14,8 @@ enum { CONTAINER_ENDED_KEPT_MAX = 1024 };
 
 struct container_entry {
     struct container_launcher *launcher;
-    struct list news_node; /* in launcher->news: something to tell in the next turn */
+    struct list zygote_node; /* in launcher->zygote.waiting: a supervisor is asked for */
+    struct list news_node;   /* in launcher->news: something to tell in the next turn */
     char *id;
     int pidfd; /* of the supervisor, or of the sweeper in its place; -1: none */
     struct loop_fd *watch;
@@ -25,6 +26,15 @@ struct container_entry {
     /* With is_ended: */
     struct launcher_end end;
     char *end_message;
+};
+
+/* See zygote.h. */
+struct container_zygote {
+    pid_t pid; /* 0: none */
+    int socket_fd;
+    struct loop_fd *watch;
+    struct list waiting; /* entries in the order of their requests */
+    size_t waiting_count;
 };
 
 struct container_launcher {
@@ -41,6 +51,7 @@ struct container_launcher {
     size_t seccomp_len;
     int image_fd, fetch_fd, runtime_fd, containers_fd, lock_fd, socket_fd;
     struct loop_fd *socket_watch;
+    struct container_zygote zygote;
     struct map containers; /* id to container_entry */
     struct list news;
     struct loop_timer *news_timer;
@@ -58,6 +69,8 @@ struct container_launcher {
 struct container_entry *container_entry_new(struct container_launcher *l, const char *id);
 /* Watches the supervisor (or sweeper) behind the pidfd, which is taken over. */
 void container_entry_watch(struct container_entry *c, int pidfd);
+/* Whatever there is of it is found out from its folder. */
+void container_entry_recover(struct container_entry *c);
 /* The end becomes known; it is told in a following turn, and the entry is freed then. */
 void container_entry_end(struct container_entry *c, enum launcher_end_reason reason, int status, const char *message,
                          int64_t memory_limit);

@@ -66,16 +66,21 @@ static void recover_folder(struct container_launcher *l, struct container_entry 
         muster__container__state__free_unpacked(state, NULL);
 }
 
+void container_entry_recover(struct container_entry *c)
+{
+    cleanup_close int directory = container_open_directory(c->launcher, c->id);
+    if (directory < 0)
+        container_entry_end(c, LAUNCHER_END_LOST, -1, "The record of the container cannot be opened", 0);
+    else
+        recover_folder(c->launcher, c, directory);
+}
+
 /* One folder: an entry for it, in the state that its records tell. */
 static void recover_one(struct container_launcher *l, const char *id, bool is_known)
 {
     struct container_entry *c = container_entry_new(l, id);
     c->is_unknown = !is_known;
-    cleanup_close int directory = container_open_directory(l, id);
-    if (directory < 0)
-        container_entry_end(c, LAUNCHER_END_LOST, -1, "The record of the container cannot be opened", 0);
-    else
-        recover_folder(l, c, directory);
+    container_entry_recover(c);
     if (!is_known)
         container_entry_destroy(c);
     c->is_awaited = !is_known || c->is_ended || c->is_sweeping;

@@ -15,7 +15,7 @@
 
 enum { FD_COUNT = HELPER_FD_END - HELPER_FD_SPEC };
 
-static int write_spec(const Muster__Container__Spec *spec, struct err *err)
+int container_spawn_write_spec(const Muster__Container__Spec *spec, struct err *err)
 {
     cleanup_close int fd = memfd_create("muster-spec", MFD_CLOEXEC);
     if (fd < 0)
@@ -63,7 +63,7 @@ static int spawn_with(const struct spawn_request *r, const int high[FD_COUNT], p
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     char image[32];
-    char *argv[] = {(char *)"muster", (char *)r->mode, r->spec->container_id, NULL};
+    char *argv[] = {(char *)"muster", (char *)r->mode, (char *)r->title, NULL};
     char *envp[] = {NULL};
     (void)snprintf(image, sizeof(image), "/proc/self/fd/%d", HELPER_FD_IMAGE);
     int rc = posix_spawn_file_actions_init(&actions);
@@ -84,11 +84,12 @@ static int spawn_with(const struct spawn_request *r, const int high[FD_COUNT], p
 
 pid_t container_spawn(const struct spawn_request *r, struct err *err)
 {
-    cleanup_close int spec_fd = write_spec(r->spec, err);
+    cleanup_close int spec_fd =
+        r->spec == NULL ? fcntl(r->image_fd, F_DUPFD_CLOEXEC, 0) : container_spawn_write_spec(r->spec, err);
     if (spec_fd < 0)
-        return spec_fd;
+        return r->spec == NULL ? err_sys(err, -errno, "start the helper (%s)", r->mode) : spec_fd;
     /* Above the places they go to, so that none is overwritten before it was moved. */
-    const int from[FD_COUNT] = {spec_fd, r->directory_fd, r->image_fd, r->fetch_fd};
+    const int from[FD_COUNT] = {spec_fd, r->directory_fd, r->image_fd, r->fetch_fd, r->socket_fd};
     int high[FD_COUNT], count = 0, rc = 0;
     for (; rc == 0 && count < FD_COUNT; count++) {
         high[count] = fcntl(from[count], F_DUPFD_CLOEXEC, 16);

@@ -21,6 +21,8 @@ int main(int argc, char **argv)
     const char *mode = argc > 1 ? argv[1] : "";
     if (strcmp(mode, "supervise") == 0)
         return container_supervise_main();
+    if (strcmp(mode, "supervisor") == 0 && argc > 2)
+        return container_zygote_main(argv[2]);
     if (strcmp(mode, "sweep") == 0)
         return container_sweep_main();
     if (strcmp(mode, "probe") == 0)
