@@ -50,7 +50,7 @@ static void recover_folder(struct container_launcher *l, struct container_entry 
     Muster__Container__State *state = container_record_read_state(directory);
     if (state == NULL) {
         if (take_away(l, c->id, directory)) {
-            container_entry_end(c, LAUNCHER_END_LAUNCH_FAILED, -1, "The agent stopped before the container was started", 0);
+            container_entry_end(c, LAUNCHER_END_LAUNCH_FAILED, -1, "The container was never started", 0);
             return;
         }
         state = container_record_read_state(directory);

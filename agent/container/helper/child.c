@@ -51,10 +51,11 @@ static int bind_to_parent(int report_fd, struct err *err)
     return 0;
 }
 
+/* The supervisor ignores some signals and blocks others; all else is as after an exec. */
 static void reset_signals(void)
 {
-    for (int s = 1; s < _NSIG; s++)
-        (void)signal(s, SIG_DFL); /* fails for those that cannot be changed */
+    for (size_t i = 0; i < HELPER_IGNORED_COUNT; i++)
+        (void)signal(helper_ignored_signals[i], SIG_DFL); /* they can be changed: they were */
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL); /* arguments are valid */

@@ -35,11 +35,11 @@ static int set_capabilities(uint64_t wanted)
 static int drop_bounding(uint64_t keep, struct err *err)
 {
     for (int cap = 0; cap < 64; cap++) {
-        int held = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
-        if (held < 0)
-            break; /* past the last one this kernel knows */
-        if (held == 1 && !(keep & BIT(cap)) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+        if (!(keep & BIT(cap)) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+            if (errno == EINVAL)
+                break; /* past the last one this kernel knows */
             return err_sys(err, -errno, "capability %d: drop from the bounding set", cap);
+        }
     }
     return 0;
 }

@@ -13,6 +13,10 @@ enum {
     HELPER_FD_END = 8,
 };
 
+/* Signals that a supervisor ignores. */
+enum { HELPER_IGNORED_COUNT = 6 };
+extern const int helper_ignored_signals[HELPER_IGNORED_COUNT];
+
 /* To the zygote, with the descriptors for HELPER_FD_SPEC and HELPER_FD_DIRECTORY. One answer to each, in order. */
 struct helper_request {
     char title[256]; /* the container's id, for lists of processes */

@@ -108,11 +108,12 @@ static int make_sandbox(struct supervisor *s, struct err *err)
     return 0;
 }
 
+const int helper_ignored_signals[HELPER_IGNORED_COUNT] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGTSTP};
+
 static int open_signals(struct err *err)
 {
-    static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGTSTP};
-    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-        (void)signal(ignored[i], SIG_IGN); /* meant for the agent; we stay as long as the container */
+    for (size_t i = 0; i < HELPER_IGNORED_COUNT; i++)
+        (void)signal(helper_ignored_signals[i], SIG_IGN); /* meant for the agent; we stay as long as the container */
     sigset_t set;
     (void)sigemptyset(&set);
     (void)sigaddset(&set, SIGCHLD);

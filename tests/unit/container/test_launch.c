@@ -175,13 +175,13 @@ static void test_launch__left_processes_end_with_the_program(void **state)
 static void test_launch__many_at_once(void **state)
 {
     struct world *w = *state;
-    char ids[12][16];
-    for (int i = 0; i < 12; i++) {
+    char ids[40][16]; /* more than the zygote takes at once */
+    for (int i = 0; i < 40; i++) {
         (void)snprintf(ids[i], sizeof(ids[i]), "many-%d", i);
         struct launcher_spec spec = world_spec(w, ids[i], "exit 1");
         world_launch(w, &spec);
     }
-    for (int i = 0; i < 12; i++)
+    for (int i = 0; i < 40; i++)
         assert_int_equal(WEXITSTATUS(world_await_end(w, ids[i])->status), 1);
 }
 

@@ -270,6 +270,55 @@ static void test_recover__pid_alone_is_not_trusted(void **state)
     assert_int_equal(waitpid(other, NULL, 0), other);
 }
 
+static pid_t zygote_of_this_process(void)
+{
+    char command[64], text[32] = "";
+    (void)snprintf(command, sizeof(command), "pgrep -P %d -x muster-zygote", (int)getpid());
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    if (fgets(text, sizeof(text), f) == NULL)
+        text[0] = '\0';
+    (void)pclose(f);
+    return (pid_t)atoi(text);
+}
+
+/* Supervisors do not need the process they were forked from, and without it they are executed directly. */
+static void test_zygote__killed(void **state)
+{
+    struct world *w = *state;
+    start(w, "before");
+    pid_t zygote = zygote_of_this_process();
+    assert_true(zygote > 0);
+    assert_int_equal(kill(zygote, SIGSTOP), 0); /* it takes the next request with it */
+    struct launcher_spec spec = world_spec(w, "during", "exit 5");
+    world_launch(w, &spec);
+    world_run(w, world_never, "", 50);
+    assert_int_equal(world_find(w, "during")->started, 0);
+    assert_int_equal(kill(zygote, SIGKILL), 0);
+    assert_int_equal(world_await_end(w, "during")->reason, LAUNCHER_END_LAUNCH_FAILED);
+    start(w, "after");
+    assert_int_equal(zygote_of_this_process(), 0);
+    let_go(w, "before");
+    let_go(w, "after");
+    assert_int_equal(WEXITSTATUS(world_await_end(w, "before")->status), 5);
+    assert_int_equal(WEXITSTATUS(world_await_end(w, "after")->status), 5);
+}
+
+static void test_zygote__destroy_before_its_answer(void **state)
+{
+    struct world *w = *state;
+    pid_t zygote = zygote_of_this_process();
+    assert_true(zygote > 0);
+    assert_int_equal(kill(zygote, SIGSTOP), 0);
+    struct launcher_spec spec = world_spec(w, "a", "sleep 1000");
+    world_launch(w, &spec);
+    w->launcher->ops->destroy(w->launcher, "a");
+    world_run(w, world_never, "", 30);
+    assert_int_equal(world_find(w, "a")->ended, 0);
+    assert_int_equal(kill(zygote, SIGCONT), 0);
+    assert_int_equal(world_await_end(w, "a")->reason, LAUNCHER_END_DESTROYED);
+}
+
 static void test_open__second_agent_is_refused(void **state)
 {
     struct world *w = *state;
@@ -297,6 +346,8 @@ int main(void)
         TEST(test_recover__pid_alone_is_not_trusted),
         TEST(test_lost__supervisor_killed),
         TEST(test_lost__supervisor_killed_while_the_agent_is_away),
+        TEST(test_zygote__killed),
+        TEST(test_zygote__destroy_before_its_answer),
         TEST(test_open__second_agent_is_refused),
     };
     return cmocka_run_group_tests_name("recover", tests, NULL, NULL);

@@ -23,7 +23,7 @@
 #include "common/base/check.h"
 #include "common/real/loop_ev.h"
 
-enum { WORLD_CONTAINERS_MAX = 16, WORLD_TIMEOUT_MS = 20000 };
+enum { WORLD_CONTAINERS_MAX = 64, WORLD_TIMEOUT_MS = 20000 };
 
 struct world_container {
     char id[64];
