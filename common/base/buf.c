@@ -50,11 +50,15 @@ uint8_t *buf_reserve(struct buf *b, size_t len)
             want *= 2; /* else a buffer that stays nearly full would be copied at every append */
         while (want < used + len)
             want *= 2;
-        uint8_t *fresh = xmalloc(want);
-        if (used > 0)
-            memcpy(fresh, b->base + b->start, used);
-        free(b->base);
-        b->base = fresh;
+        if (b->start == 0) {
+            b->base = xrealloc(b->base, want); /* large ones are moved by the page tables, not copied */
+        } else {
+            uint8_t *fresh = xmalloc(want);
+            if (used > 0)
+                memcpy(fresh, b->base + b->start, used);
+            free(b->base);
+            b->base = fresh;
+        }
         b->capacity = want;
     }
     b->start = 0;
