@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/base/text.h"
 #include "master/allocator.h"
+#include "master/calls.h"
 #include "master/offers.h"
 #include "master/registry.h"
 #include "master/roles.h"
@@ -113,6 +114,7 @@ static struct master_framework *new_framework(struct master *m, const Mesos__V1_
     list_init(&f->pass_node);
     list_init(&f->pass_offers);
     list_init(&f->completed_node);
+    list_init(&f->reconcile_node);
     (void)set_info(f, info); /* there was none */
     HASH_ADD_KEYPTR(hh, m->frameworks, f->id, strlen(f->id), f);
     return f;
@@ -120,6 +122,7 @@ static struct master_framework *new_framework(struct master *m, const Mesos__V1_
 
 static void free_framework(struct master *m, struct master_framework *f)
 {
+    master_reconcile_cancel(f);
     master_tasks_forget_all(m, f);
     master_clients_unsubscribe(m, f);
     CHECK(f->client_count == 0 && list_is_empty(&f->offers) && list_is_empty(&f->executors));
@@ -280,6 +283,7 @@ static void connect_framework(struct master *m, struct master_framework *f, stru
         refuse_stream(m, old, "Framework failed over");
     }
     master_offers_return_of_framework(m, f);
+    master_reconcile_cancel(f);
     heap_remove(&m->failover_timers, &f->failover_timer);
     f->state = MASTER_FRAMEWORK_CONNECTED;
     f->stream = s->id;
@@ -423,6 +427,7 @@ void master_frameworks_on_stream_closed(struct master *m, stream_id stream)
     if (f == NULL || f->stream != stream)
         return;
     f->stream = 0;
+    master_reconcile_cancel(f);
     heap_remove(&m->heartbeat_timers, &f->heartbeat_timer);
     if (f->state != MASTER_FRAMEWORK_CONNECTED)
         return;
@@ -455,6 +460,7 @@ void master_framework_remove(struct master *m, struct master_framework *f, reque
 {
     bool was_leaving = f->state == MASTER_FRAMEWORK_LEAVING;
     f->state = MASTER_FRAMEWORK_LEAVING;
+    master_reconcile_cancel(f);
     heap_remove(&m->failover_timers, &f->failover_timer);
     if (!was_leaving) {
         master_clients_refresh(m, f);

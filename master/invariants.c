@@ -101,7 +101,9 @@ static void check_framework(const struct master_framework *f)
     size_t completed = 0;
     CHECK((f->state == MASTER_FRAMEWORK_CONNECTED) <= (f->stream != 0));
     if (f->state != MASTER_FRAMEWORK_CONNECTED)
-        CHECK(list_is_empty(&f->offers));
+        CHECK(list_is_empty(&f->offers) && f->reconcile_next == NULL);
+    CHECK((f->reconcile_node.next != &f->reconcile_node) ==
+          (f->reconcile_next != NULL || f->question_at < f->question_count));
     for (size_t i = 0; i < f->client_count; i++)
         check_client(f->clients[i]);
     for (const struct master_task *t = f->tasks; t != NULL; t = t->hh.next) {

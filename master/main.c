@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common/base/check.h"
@@ -32,6 +33,17 @@ static void on_serving(struct master_shell *s)
     log_info("muster master %s serves at %s:%u as %s", MUSTER_VERSION, s->options->ip, http_server_port(s->server),
              master_id(s->core));
     ready_notify(s->options->ip, http_server_port(s->server));
+}
+
+/* One descriptor per agent and stream: take as many as we may. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return; /* then what is there must do */
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning("the limit of open files cannot be raised: %s", strerror(errno));
 }
 
 /* mkdir -p */
@@ -72,6 +84,7 @@ static int run(const struct master_options *options)
         log_error("event loop: %s", strerror(errno));
         return 1;
     }
+    raise_descriptors();
     struct loop_signal *term = loop_signal_add(shell.loop, SIGTERM, on_signal, &shell);
     struct loop_signal *interrupt = loop_signal_add(shell.loop, SIGINT, on_signal, &shell);
     master_shell_init(&shell);

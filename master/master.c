@@ -86,6 +86,7 @@ struct master *master_new(const struct master_config *config, struct err *err)
     list_init(&m->returned_agents);
     list_init(&m->fresh_clients);
     list_init(&m->offered_frameworks);
+    list_init(&m->reconciling);
     list_init(&m->writes);
     map_init(&m->removed);
     map_init(&m->disconnected);
@@ -155,6 +156,7 @@ static void on_tick(struct master *m)
     master_agents_on_timers(m);
     master_frameworks_on_timers(m);
     master_offers_on_timers(m);
+    master_reconcile_go_on(m);
     master_allocator_pass(m);
 }
 
@@ -225,6 +227,8 @@ int64_t master_next_deadline(const struct master *m)
 {
     if (!m->is_started || m->is_halted)
         return INT64_MAX;
+    if (master_reconcile_is_due(m))
+        return m->now_ms;
     int64_t next = master_allocator_next_deadline(m);
     next = earliest(next, &m->agent_timers);
     next = earliest(next, &m->failover_timers);

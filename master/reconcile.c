@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
 #include "common/base/check.h"
 #include "master/agents.h"
 #include "master/calls.h"
 #include "master/send.h"
 #include "master/tasks.h"
+
+#define ANSWERS_PER_TURN 1000
+#define QUESTIONS_MAX 1000000 /* that wait of one framework */
 
 #define REASON_RECONCILIATION ((int)MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION)
 
@@ -66,16 +72,124 @@ void master_reconcile_task(struct master *m, struct master_framework *f, const c
         send_unknown(m, f, task_id, agent_id);
 }
 
+/* -- long answers ----------------------------------------------------------------------------------------------- */
+
+static bool is_waiting(const struct master_framework *f)
+{
+    return f->reconcile_next != NULL || f->question_at < f->question_count;
+}
+
+static void forget_questions(struct master_framework *f)
+{
+    for (; f->question_at < f->question_count; f->question_at++) {
+        free(f->questions[f->question_at].task_id);
+        free(f->questions[f->question_at].agent_id);
+    }
+    free(f->questions);
+    f->questions = NULL;
+    f->question_count = f->question_at = 0;
+}
+
+static void keep_question(struct master_framework *f, const Mesos__V1__Scheduler__Call__Reconcile__Task *task)
+{
+    struct master_question *q = &f->questions[f->question_count++];
+    q->task_id = xstrdup(task->task_id->value);
+    q->agent_id = task->agent_id != NULL ? xstrdup(task->agent_id->value) : NULL;
+}
+
+static void answer_some(struct master *m, struct master_framework *f)
+{
+    for (size_t n = 0; n < ANSWERS_PER_TURN && f->reconcile_next != NULL; n++) {
+        const struct master_task *t = f->reconcile_next;
+        f->reconcile_next = t->hh.next;
+        send_known(m, f, t);
+    }
+    for (size_t n = 0; n < ANSWERS_PER_TURN && f->question_at < f->question_count; n++) {
+        struct master_question *q = &f->questions[f->question_at++];
+        master_reconcile_task(m, f, arena_strdup(m->out->arena, q->task_id),
+                              q->agent_id != NULL ? arena_strdup(m->out->arena, q->agent_id) : NULL);
+        free(q->task_id);
+        free(q->agent_id);
+    }
+    if (f->question_at == f->question_count)
+        forget_questions(f);
+    if (!is_waiting(f))
+        list_remove(&f->reconcile_node);
+}
+
+bool master_reconcile_is_due(const struct master *m)
+{
+    for (const struct list *it = m->reconciling.next; it != &m->reconciling; it = it->next)
+        if (!container_of(it, struct master_framework, reconcile_node)->under_pressure)
+            return true;
+    return false;
+}
+
+void master_reconcile_go_on(struct master *m)
+{
+    list_for_each(it, &m->reconciling)
+    {
+        struct master_framework *f = container_of(it, struct master_framework, reconcile_node);
+        if (!f->under_pressure)
+            answer_some(m, f);
+    }
+}
+
+void master_reconcile_cancel(struct master_framework *f)
+{
+    f->reconcile_next = NULL;
+    forget_questions(f);
+    list_remove(&f->reconcile_node);
+}
+
+void master_reconcile_skip(struct master_task *t)
+{
+    struct master_framework *f = t->framework;
+    if (f->reconcile_next != t)
+        return;
+    f->reconcile_next = t->hh.next;
+    if (!is_waiting(f))
+        list_remove(&f->reconcile_node);
+}
+
+/* Puts the questions behind those that wait already. False: there are too many. */
+static bool keep_questions(struct master_framework *f, const Mesos__V1__Scheduler__Call__Reconcile *reconcile)
+{
+    size_t waiting = f->question_count - f->question_at;
+    if (reconcile->n_tasks > QUESTIONS_MAX - waiting)
+        return false;
+    struct master_question *kept = xcalloc(waiting + reconcile->n_tasks, sizeof(*kept));
+    if (waiting > 0)
+        memcpy(kept, f->questions + f->question_at, waiting * sizeof(*kept));
+    free(f->questions);
+    f->questions = kept;
+    f->question_count = waiting;
+    f->question_at = 0;
+    for (size_t i = 0; i < reconcile->n_tasks; i++)
+        keep_question(f, reconcile->tasks[i]);
+    return true;
+}
+
 void master_on_reconcile(struct master *m, struct master_framework *f,
                          const Mesos__V1__Scheduler__Call__Reconcile *reconcile)
 {
-    for (size_t i = 0; i < reconcile->n_tasks; i++)
-        master_reconcile_task(m, f, reconcile->tasks[i]->task_id->value,
-                              reconcile->tasks[i]->agent_id != NULL ? reconcile->tasks[i]->agent_id->value : NULL);
-    if (reconcile->n_tasks > 0)
+    if (reconcile->n_tasks == 0) {
+        f->reconcile_next = f->tasks;
+    } else if (reconcile->n_tasks <= ANSWERS_PER_TURN && !is_waiting(f)) {
+        for (size_t i = 0; i < reconcile->n_tasks; i++)
+            master_reconcile_task(m, f, reconcile->tasks[i]->task_id->value,
+                                  reconcile->tasks[i]->agent_id != NULL ? reconcile->tasks[i]->agent_id->value : NULL);
         return;
-    for (const struct master_task *t = f->tasks; t != NULL; t = t->hh.next)
-        send_known(m, f, t);
+    } else if (!keep_questions(f, reconcile)) {
+        master_trace_warning(m, "framework %s: a RECONCILE was dropped, too many questions wait", f->id);
+        return;
+    }
+    if (!is_waiting(f))
+        return;
+    if (f->reconcile_node.next == &f->reconcile_node)
+        list_push_back(&m->reconciling, &f->reconcile_node);
+    if (!f->under_pressure)
+        answer_some(m, f);
 }
 
 /* -- operations ------------------------------------------------------------------------------------------------- */

@@ -173,6 +173,14 @@ struct master_framework {
     struct list offers, executors;
     uint64_t state_counts[MASTER_TASK_STATE_COUNT]; /* of live, unreachable and remembered completed tasks */
 
+    /* What RECONCILE still has to answer: see reconcile.c. */
+    struct list reconcile_node;         /* in master.reconciling */
+    struct master_task *reconcile_next; /* implicit: the next of `tasks` */
+    struct master_question {
+        char *task_id, *agent_id; /* agent_id NULL: not told */
+    } * questions;
+    size_t question_count, question_at;
+
     struct heap_node failover_timer, heartbeat_timer;
     struct list pass_node; /* in master.offered_frameworks during a pass */
     struct list pass_offers;
@@ -330,6 +338,7 @@ struct master {
     bool total_changed;
     struct master_minimums minimums;
     struct list free_agents, dirty_agents, returned_agents, fresh_clients, offered_frameworks;
+    struct list reconciling;
     int64_t returned_due_ms; /* when returned_agents are served */
     uint64_t fresh_pass;
 

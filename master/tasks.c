@@ -8,6 +8,7 @@
 #include "common/wire/codec.h"
 #include "master/agents.h"
 #include "master/allocator.h"
+#include "master/calls.h"
 #include "master/frameworks.h"
 #include "master/roles.h"
 #include "master/send.h"
@@ -149,6 +150,7 @@ static void release(struct master *m, struct master_task *t)
 /* No longer in any table; the owner of the pointer is the caller. */
 static void unlink_live(struct master_task *t)
 {
+    master_reconcile_skip(t);
     HASH_DEL(t->framework->tasks, t);
     list_remove(&t->node);
     t->agent = NULL;
@@ -369,10 +371,9 @@ void master_tasks_missing_after_return(struct master *m, struct master_agent *a)
         struct master_task *t = container_of(node, struct master_task, node);
         struct master_framework *f = t->framework;
         bool aware = (f->capabilities & MASTER_CAN_PARTITION) != 0;
-        Mesos__V1__TaskStatus *status =
-            master_status_new(m, t->id, aware ? MESOS__V1__TASK_STATE__TASK_GONE : MESOS__V1__TASK_STATE__TASK_LOST,
-                              MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION,
-                              "the unreachable agent came back without this task");
+        Mesos__V1__TaskStatus *status = master_status_new(
+            m, t->id, aware ? MESOS__V1__TASK_STATE__TASK_GONE : MESOS__V1__TASK_STATE__TASK_LOST,
+            MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION, "the unreachable agent came back without this task");
         status->agent_id = a->info->id;
         apply(m, t, status, (int)status->state);
         master_send_update(m, f, status);

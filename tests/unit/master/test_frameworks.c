@@ -331,6 +331,47 @@ static void test_reconcile__implicit_and_explicit(void **state)
     world_free(w);
 }
 
+/* Two thousand five hundred tasks: in parts, and none while the reader is slow. */
+static void test_reconcile__long_answers_wait_for_their_reader(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    const char *agent = world_agent(w, 1, WORLD_SCALAR("cpus", 4000) "," WORLD_SCALAR("mem", 1000));
+    const char *f = world_framework(w, 9, "");
+    struct buf text;
+    buf_init(&text, 0);
+    for (int i = 0; i < 2500; i++)
+        buf_printf(&text,
+                   "%s{\"name\":\"n\",\"task_id\":{\"value\":\"t%d\"},\"agent_id\":{\"value\":\"%s\"},\"resources\":"
+                   "[" WORLD_SCALAR("cpus", 1) "],\"command\":{\"value\":\"x\"}}",
+                   i > 0 ? "," : "", i, agent);
+    char *tasks = buf_steal_str(&text);
+    world_call(w, 9,
+               "{\"type\":\"ACCEPT\",\"framework_id\":{\"value\":\"%s\"},\"accept\":{\"offer_ids\":[{\"value\":\"%s\"}],"
+               "\"operations\":[{\"type\":\"LAUNCH\",\"launch\":{\"task_infos\":[%s]}}]}}",
+               f, world_offer(w, 9, 0)->id->value, tasks);
+    free(tasks);
+    world_forget(w);
+    world_call(w, 9, "{\"type\":\"RECONCILE\",\"framework_id\":{\"value\":\"%s\"},\"reconcile\":{}}", f);
+    assert_non_null(world_update(w, 9, 999));
+    assert_null(world_update(w, 9, 1000));
+    world_step(w,
+               (struct master_event){.type = MASTER_EVENT_STREAM_PRESSURE, .stream_pressure = {.stream = 9, .on = true}});
+    world_settle(w);
+    assert_null(world_update(w, 9, 1000));
+    world_report(w, 1, f, "t1000", "TASK_FAILED", "aaaaaaaaaaaaaaaa"); /* the next in turn ends and is acknowledged */
+    world_call(w, 9,
+               "{\"type\":\"ACKNOWLEDGE\",\"framework_id\":{\"value\":\"%s\"},\"acknowledge\":{\"agent_id\":{\"value\":"
+               "\"%s\"},\"task_id\":{\"value\":\"t1000\"},\"uuid\":\"YWFhYWFhYWFhYWFhYWFhYQ==\"}}",
+               f, agent);
+    world_step(w,
+               (struct master_event){.type = MASTER_EVENT_STREAM_PRESSURE, .stream_pressure = {.stream = 9, .on = false}});
+    world_settle(w);
+    assert_non_null(world_update(w, 9, 2499)); /* 2499 answers and the end */
+    assert_null(world_update(w, 9, 2500));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_frameworks__order_of_refusals),
         cmocka_unit_test(test_call_check__what_must_be_there),
         cmocka_unit_test(test_reconcile__implicit_and_explicit),
+        cmocka_unit_test(test_reconcile__long_answers_wait_for_their_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
