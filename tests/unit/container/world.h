@@ -57,7 +57,8 @@ static inline struct world_container *world_find(struct world *w, const char *id
     assert_true(w->count < WORLD_CONTAINERS_MAX);
     struct world_container *c = &w->containers[w->count++];
     memset(c, 0, sizeof(*c));
-    (void)snprintf(c->id, sizeof(c->id), "%s", id);
+    assert_true(strlen(id) < sizeof(c->id));
+    memcpy(c->id, id, strlen(id) + 1);
     return c;
 }
 
