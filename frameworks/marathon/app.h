@@ -47,6 +47,16 @@ static inline bool app_check_is_mesos(enum app_check_protocol p)
     return p >= APP_COMMAND;
 }
 
+/* A general check: its result is shown, nothing else follows from it. */
+struct app_check {
+    enum app_check_protocol protocol; /* APP_MESOS_HTTP, APP_MESOS_TCP or APP_COMMAND */
+    const char *path, *shell;         /* NULL: none */
+    const char **argv;                /* of a command without shell */
+    size_t argv_count;
+    int port_index, port; /* -1: none; port wins */
+    int64_t interval_s, timeout_s, delay_s;
+};
+
 struct app_readiness_check {
     const char *name, *path, *port_name;
     int64_t interval_s, timeout_s;
@@ -78,7 +88,8 @@ struct app {
     const char *cmd, *user, *role; /* cmd, user: NULL if none */
     const char **args;
     size_t arg_count;
-    double cpus, mem, disk; /* mem and disk in MB */
+    double cpus, mem, disk;       /* mem and disk in MB */
+    double cpus_limit, mem_limit; /* resourceLimits: 0 none, INFINITY unlimited */
     int64_t instances;
     struct app_constraint *constraints;
     size_t constraint_count;
@@ -90,6 +101,7 @@ struct app {
     size_t fetch_count;
     struct app_health_check *health_checks;
     size_t health_check_count;
+    struct app_check *check;               /* NULL: none */
     struct app_readiness_check *readiness; /* NULL: none */
     struct app_port *ports;
     size_t port_count;

@@ -149,6 +149,43 @@ static void read_health_checks(struct app *a, const json_t *json)
     }
 }
 
+static void read_check(struct app *a, const json_t *json, struct problems *problems)
+{
+    const json_t *check = json_object_get(json, "check");
+    const json_t *http = json_object_get(check, "http"), *tcp = json_object_get(check, "tcp");
+    const json_t *exec = json_object_get(check, "exec");
+    if (check == NULL)
+        return;
+    if ((http != NULL) + (tcp != NULL) + (exec != NULL) != 1) {
+        problems_add(problems, "/check", "must have exactly one of http, tcp and exec");
+        return;
+    }
+    static const char *const schemes[] = {"HTTP", "HTTPS"};
+    if (get_word(http, "scheme", schemes, 2) == 1)
+        problems_add(problems, "/check/http/scheme", "HTTPS is not supported yet");
+    const json_t *target = http ? http : tcp, *command = json_object_get(exec, "command");
+    struct app_check *c = app_alloc(a, sizeof(*c));
+    c->protocol = http ? APP_MESOS_HTTP : tcp ? APP_MESOS_TCP : APP_COMMAND;
+    c->path = get_string(a, http, "path", NULL);
+    c->port = (int)get_int(target, "port", -1);
+    c->port_index = (int)get_int(target, "portIndex", target && c->port < 0 ? 0 : -1);
+    c->shell = get_string(a, command, "shell", NULL);
+    c->argv = get_strings(a, command, "argv", &c->argv_count);
+    c->interval_s = get_int(check, "intervalSeconds", 60);
+    c->timeout_s = get_int(check, "timeoutSeconds", 20);
+    c->delay_s = get_int(check, "delaySeconds", 15);
+    a->check = c;
+}
+
+/* A number, or "unlimited". */
+static double read_limit(const json_t *json, const char *key)
+{
+    const json_t *limit = json_object_get(json_object_get(json, "resourceLimits"), key);
+    if (json_is_string(limit))
+        return INFINITY;
+    return limit ? json_number_value(limit) : 0;
+}
+
 static void read_readiness(struct app *a, const json_t *json, struct problems *problems)
 {
     const json_t *list = json_object_get(json, "readinessChecks");
@@ -251,6 +288,8 @@ bool app_read(struct app *a, const json_t *json, const struct app_context *conte
     a->cpus = get_number(json, "cpus", 1);
     a->mem = get_number(json, "mem", 128);
     a->disk = get_number(json, "disk", 0);
+    a->cpus_limit = read_limit(json, "cpus");
+    a->mem_limit = read_limit(json, "mem");
     a->instances = get_int(json, "instances", 1);
     read_constraints(a, json, problems);
     a->accepted_roles = get_strings(a, json, "acceptedResourceRoles", &a->accepted_role_count);
@@ -262,6 +301,7 @@ bool app_read(struct app *a, const json_t *json, const struct app_context *conte
     read_fetch(a, json);
     read_ports(a, json);
     read_health_checks(a, json);
+    read_check(a, json, problems);
     read_readiness(a, json, problems);
     read_container(a, json);
     a->backoff_ms = get_int(json, "backoffSeconds", 1) * 1000;

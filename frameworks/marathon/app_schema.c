@@ -110,6 +110,20 @@ static const struct schema_field health_check_fields[] = {{"protocol", WORD(chec
                                                           {0}};
 static const struct schema health_check_type = OBJECT(health_check_fields);
 
+static const struct schema_field http_target_fields[] = {
+    {"portIndex", INT_FROM(0)}, {"port", PORT_NUMBER}, {"path", STRING}, {"scheme", WORD(http_words)}, {0}};
+static const struct schema_field tcp_target_fields[] = {{"portIndex", INT_FROM(0)}, {"port", PORT_NUMBER}, {0}};
+static const struct schema_field exec_command_fields[] = {
+    {"shell", STRING_MIN(1)}, {"argv", {.kind = SCHEMA_ARRAY, .item = &string_type, .length_max = 1024}}, {0}};
+static const struct schema_field exec_fields[] = {{"command", OBJECT(exec_command_fields), true}, {0}};
+static const struct schema_field check_fields[] = {{"http", OBJECT(http_target_fields)},
+                                                   {"tcp", OBJECT(tcp_target_fields)},
+                                                   {"exec", OBJECT(exec_fields)},
+                                                   {"intervalSeconds", INT_FROM(1)},
+                                                   {"timeoutSeconds", INT_FROM(1)},
+                                                   {"delaySeconds", INT_FROM(0)},
+                                                   {0}};
+
 static const struct schema_field readiness_fields[] = {
     {"name", STRING},
     {"protocol", WORD(http_words)},
@@ -204,7 +218,7 @@ static const struct schema_field app_fields[] = {
     {"executorResources", OBJECT(executor_resources_fields)},
     {"fetch", ARRAY_UP_TO(artifact_type, 1024)},
     {"healthChecks", ARRAY_UP_TO(health_check_type, 64)},
-    {"check", {.kind = SCHEMA_OBJECT}},
+    {"check", OBJECT(check_fields)},
     {"readinessChecks", ARRAY_UP_TO(readiness_type, 64)},
     {"networks", ARRAY_UP_TO(network_type, 64)},
     {"portDefinitions", ARRAY_UP_TO(port_definition_type, 1024)},
@@ -305,11 +319,11 @@ static void check_networks_supported(const json_t *networks, struct problems *pr
 
 void app_check_supported(const json_t *json, struct problems *problems)
 {
-    static const char *const refused[] = {"check", "executorResources", "residency", "resourceLimits", "ipAddress"};
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+    static const char *const refused[] = {"executorResources", "residency", "ipAddress"};
+    for (size_t k = 0; k < sizeof(refused) / sizeof(refused[0]); k++) {
         char path[PROBLEM_PATH_MAX];
-        (void)snprintf(path, sizeof(path), "/%s", refused[i]);
-        if (json_object_size(json_object_get(json, refused[i])) > 0)
+        (void)snprintf(path, sizeof(path), "/%s", refused[k]);
+        if (json_object_size(json_object_get(json, refused[k])) > 0)
             refuse(problems, path);
     }
     if (json_object_size(json_object_get(json, "secrets")) > 0)
@@ -321,6 +335,16 @@ void app_check_supported(const json_t *json, struct problems *problems)
     const char *executor = json_string_value(json_object_get(json, "executor"));
     if (executor && executor[0] && strcmp(executor, "//cmd") != 0)
         problems_add(problems, "/executor", "custom executors are not supported yet");
+    size_t i;
+    json_t *health_check;
+    json_array_foreach(json_object_get(json, "healthChecks"), i, health_check)
+    {
+        const char *ip = json_string_value(json_object_get(health_check, "ipProtocol"));
+        char path[PROBLEM_PATH_MAX];
+        (void)snprintf(path, sizeof(path), "/healthChecks(%zu)/ipProtocol", i);
+        if (ip && strcasecmp(ip, "IPv4") != 0)
+            problems_add(problems, path, "IPv6 is not supported without a Docker container");
+    }
     const char *key;
     json_t *value;
     json_object_foreach(json_object_get(json, "env"), key, value)

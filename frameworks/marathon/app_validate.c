@@ -10,6 +10,8 @@
 #include "frameworks/marathon/app.h"
 #include "frameworks/marathon/pattern.h"
 
+#define CHECK_PATH_MAX 4096 /* what the executor takes */
+
 static void validate_command(const struct app *a, struct problems *p)
 {
     if (a->cmd && a->arg_count > 0)
@@ -26,6 +28,10 @@ static void validate_amounts(const struct app *a, struct problems *p)
 {
     if (a->cpus < 0.001)
         problems_add(p, "/cpus", "error.min: must be at least 0.001");
+    if (a->cpus_limit > 0 && a->cpus_limit < a->cpus)
+        problems_add(p, "/resourceLimits/cpus", "must be at least the cpus that are asked for");
+    if (a->mem_limit > 0 && a->mem_limit < a->mem)
+        problems_add(p, "/resourceLimits/mem", "must be at least the mem that is asked for");
     for (size_t i = 0; i < a->labels.count; i++) {
         if (strcmp(a->labels.items[i].key, "MARATHON_SINGLE_INSTANCE_APP") != 0 ||
             strcmp(a->labels.items[i].value, "true") != 0)
@@ -165,6 +171,46 @@ static void validate_ports(const struct app *a, struct problems *p)
     free(names);
 }
 
+static void validate_path(const char *where, const char *path, struct problems *p)
+{
+    if (path == NULL)
+        return;
+    if (path[0] != '/')
+        problems_add(p, where, "must begin with a slash");
+    else if (strlen(path) > CHECK_PATH_MAX)
+        problems_add(p, where, "must not be longer than %d bytes", CHECK_PATH_MAX);
+    for (const unsigned char *c = (const unsigned char *)path; *c; c++) {
+        if (*c <= ' ' || *c == 127) {
+            problems_add(p, where, "must not contain spaces or control characters");
+            return;
+        }
+    }
+}
+
+static void validate_target(const struct app *a, int port, int port_index, const char *where, struct problems *p)
+{
+    if (port == 0)
+        problems_add(p, where, "must not be 0");
+    else if (port < 0 && (port_index < 0 || (size_t)port_index >= a->port_count))
+        problems_add(p, where,
+                     "Health check port indices must address an element of the ports array or container port mappings.");
+}
+
+static void validate_general_check(const struct app *a, struct problems *p)
+{
+    const struct app_check *c = a->check;
+    if (c == NULL)
+        return;
+    if (c->protocol != APP_COMMAND) {
+        validate_path("/check/http/path", c->path, p);
+        validate_target(a, c->port, c->port_index, c->protocol == APP_MESOS_HTTP ? "/check/http" : "/check/tcp", p);
+    } else if ((c->shell != NULL) == (c->argv_count > 0)) {
+        problems_add(p, "/check/exec/command", "must have either shell or argv");
+    } else if (c->argv_count > 0 && c->argv[0][0] == '\0') {
+        problems_add(p, "/check/exec/command/argv(0)", "must not be an empty string: it names the program");
+    }
+}
+
 static void validate_health_check(const struct app *a, size_t i, bool *has_mesos_check, struct problems *p)
 {
     const struct app_health_check *c = &a->health_checks[i];
@@ -184,17 +230,13 @@ static void validate_health_check(const struct app *a, size_t i, bool *has_mesos
     (void)snprintf(below, sizeof(below), "%s/path", path);
     if (is_tcp && c->path)
         problems_add(p, path, "Invalid combination of HealthCheck parameters: a TCP check has no path");
-    else if (c->path && c->path[0] != '/')
-        problems_add(p, below, "must begin with a slash");
-    else if (c->path && strpbrk(c->path, " \r\n\t"))
-        problems_add(p, below, "must not contain spaces or line ends");
+    else
+        validate_path(below, c->path, p);
     (void)snprintf(below, sizeof(below), "%s/portIndex", path);
-    if (c->port < 0 && (c->port_index < 0 || (size_t)c->port_index >= a->port_count))
-        problems_add(p, below,
-                     "Health check port indices must address an element of the ports array or container port mappings.");
-    if (c->protocol == APP_HTTPS) {
+    validate_target(a, c->port, c->port_index, below, p);
+    if (c->protocol == APP_HTTPS || c->protocol == APP_MESOS_HTTPS) {
         (void)snprintf(below, sizeof(below), "%s/protocol", path);
-        problems_add(p, below, "HTTPS is not supported yet, use MESOS_HTTPS or HTTP");
+        problems_add(p, below, "%s is not supported yet", app_check_protocol_name(c->protocol));
     }
     if (app_check_is_mesos(c->protocol)) {
         if (*has_mesos_check)
@@ -224,8 +266,7 @@ static void validate_checks(const struct app *a, struct problems *p)
         problems_add(p, "/readinessChecks(0)/portName", "No port definition reference for portName %s", r->port_name);
     if (r->timeout_s >= r->interval_s)
         problems_add(p, "/readinessChecks(0)/timeoutSeconds", "must be less than intervalSeconds");
-    if (r->path[0] != '/' || strpbrk(r->path, " \r\n\t"))
-        problems_add(p, "/readinessChecks(0)/path", "must begin with a slash and contain no spaces");
+    validate_path("/readinessChecks(0)/path", r->path, p);
 }
 
 static void validate_volumes(const struct app *a, struct problems *p)
@@ -277,6 +318,7 @@ void app_validate(const struct app *a, const struct app_context *context, struct
         problems_add(p, "/portDefinitions", "must not have more than %d entries", APP_PORTS_MAX);
     validate_ports(a, p);
     validate_checks(a, p);
+    validate_general_check(a, p);
     validate_volumes(a, p);
     validate_texts(a, p);
 }

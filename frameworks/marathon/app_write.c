@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * app_write.c - the canonical JSON of a definition: what is always written and what is left out when empty
  * (facts: marathon 2.3, 2.5, 2.13). */
+#include <math.h>
+
 #include "common/base/text.h"
 #include "frameworks/marathon/app.h"
 
@@ -113,6 +115,65 @@ void app_write_health_check(const struct app_health_check *c, struct json_writer
     json_end_object(w);
 }
 
+static void write_target(const struct app_check *c, struct json_writer *w)
+{
+    json_put_key(w, c->protocol == APP_MESOS_HTTP ? "http" : "tcp");
+    json_begin_object(w);
+    if (c->port_index >= 0)
+        json_kv_int(w, "portIndex", c->port_index);
+    if (c->port >= 0)
+        json_kv_int(w, "port", c->port);
+    if (c->path)
+        json_kv_string(w, "path", c->path);
+    if (c->protocol == APP_MESOS_HTTP)
+        json_kv_string(w, "scheme", "HTTP");
+    json_end_object(w);
+}
+
+static void write_check(const struct app_check *c, struct json_writer *w)
+{
+    if (c == NULL)
+        return;
+    json_put_key(w, "check");
+    json_begin_object(w);
+    if (c->protocol == APP_COMMAND) {
+        json_put_key(w, "exec");
+        json_begin_object(w);
+        json_put_key(w, "command");
+        json_begin_object(w);
+        if (c->shell)
+            json_kv_string(w, "shell", c->shell);
+        write_strings("argv", c->argv, c->argv_count, w);
+        json_end_object(w);
+        json_end_object(w);
+    } else {
+        write_target(c, w);
+    }
+    json_kv_int(w, "intervalSeconds", c->interval_s);
+    json_kv_int(w, "timeoutSeconds", c->timeout_s);
+    json_kv_int(w, "delaySeconds", c->delay_s);
+    json_end_object(w);
+}
+
+static void write_limit(const char *key, double limit, struct json_writer *w)
+{
+    if (isinf(limit))
+        json_kv_string(w, key, "unlimited");
+    else if (limit > 0)
+        json_kv_number(w, key, limit);
+}
+
+static void write_limits(const struct app *a, struct json_writer *w)
+{
+    if (a->cpus_limit == 0 && a->mem_limit == 0)
+        return;
+    json_put_key(w, "resourceLimits");
+    json_begin_object(w);
+    write_limit("cpus", a->cpus_limit, w);
+    write_limit("mem", a->mem_limit, w);
+    json_end_object(w);
+}
+
 static void write_checks(const struct app *a, struct json_writer *w)
 {
     if (a->health_check_count > 0) {
@@ -212,6 +273,7 @@ void app_write_members(const struct app *a, bool with_version_info, struct json_
     json_kv_number(w, "mem", a->mem);
     json_kv_number(w, "disk", a->disk);
     json_kv_int(w, "gpus", 0);
+    write_limits(a, w);
     json_kv_int(w, "instances", a->instances);
     json_kv_string(w, "executor", a->executor);
     json_kv_string(w, "role", a->role);
@@ -220,6 +282,7 @@ void app_write_members(const struct app *a, bool with_version_info, struct json_
     write_container(a, w);
     write_fetch(a, w);
     write_checks(a, w);
+    write_check(a->check, w);
     write_ports(a, w);
     write_pairs("labels", &a->labels, true, w);
     write_strings("dependencies", a->dependencies, a->dependency_count, w);

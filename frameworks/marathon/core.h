@@ -131,6 +131,8 @@ struct instance {
     bool has_status;   /* heard of since launch */
     char *kill_reason; /* of a kill by a failed health check, else NULL */
     enum health mesos_health;
+    bool has_check_result;
+    int64_t check_result; /* of the general check: exit code, HTTP status or 0/1 for TCP */
     enum health health;   /* last one published */
     struct check *checks; /* one per health check of spec; those of Mesos unused */
     struct readiness *readiness;

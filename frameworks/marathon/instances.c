@@ -67,7 +67,7 @@ void marathon_instance_clear_task(struct instance *i)
     i->task_id = i->agent_id = i->hostname = i->region = i->zone = i->address = NULL;
     i->ports = NULL;
     i->staged_ms = i->started_ms = i->unreachable_ms = 0;
-    i->has_status = i->is_killed = false;
+    i->has_status = i->is_killed = i->has_check_result = false;
     i->mesos_health = i->health = HEALTH_NONE;
 }
 

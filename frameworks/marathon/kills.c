@@ -176,6 +176,25 @@ static void kill_balanced(struct marathon *m, struct service *s, struct candidat
         marathon_kill(m, list[k].instance, true);
 }
 
+#define SELECT_MAX 16
+
+/* The first `kills` of the list in order of preference; a rolling update mostly wants one out of many. */
+static void bring_to_front(struct candidate *list, size_t count, size_t kills)
+{
+    if (kills > SELECT_MAX) {
+        qsort(list, count, sizeof(list[0]), compare);
+        return;
+    }
+    for (size_t done = 0; done < kills; done++) {
+        size_t best = done;
+        for (size_t k = done + 1; k < count; k++)
+            best = compare(&list[k], &list[best]) < 0 ? k : best;
+        struct candidate chosen = list[best];
+        list[best] = list[done];
+        list[done] = chosen;
+    }
+}
+
 void marathon_kill_victims(struct marathon *m, struct service *s, enum victims which, int64_t count,
                            const char *const *named, size_t named_count)
 {
@@ -198,7 +217,7 @@ void marathon_kill_victims(struct marathon *m, struct service *s, enum victims w
     if (has_group_by(s->app) && kills < found) {
         kill_balanced(m, s, list, found, kills);
     } else {
-        qsort(list, found, sizeof(list[0]), compare);
+        bring_to_front(list, found, kills);
         for (size_t k = 0; k < kills; k++)
             marathon_kill(m, list[k].instance, true);
     }

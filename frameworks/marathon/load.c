@@ -118,6 +118,8 @@ static void load_task(struct marathon *m, struct instance *i, const json_t *json
     i->started_ms = int_of(json, "startedAt");
     i->unreachable_ms = int_of(json, "unreachableAt");
     i->mesos_health = (enum health)int_of(json, "mesosHealth");
+    i->has_check_result = json_object_get(json, "checkResult") != NULL;
+    i->check_result = int_of(json, "checkResult");
     i->has_status = json_is_true(json_object_get(json, "hasStatus"));
     i->is_killed = json_is_true(json_object_get(json, "isKilled"));
     i->kill_next_ms = m->now_ms + m->config.kill_retry_timeout_ms; /* all are told again when the connection is there */

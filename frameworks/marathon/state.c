@@ -111,6 +111,8 @@ static void write_task(const struct instance *i, struct json_writer *w)
     json_kv_int(w, "startedAt", i->started_ms);
     json_kv_int(w, "unreachableAt", i->unreachable_ms);
     json_kv_int(w, "mesosHealth", i->mesos_health);
+    if (i->has_check_result)
+        json_kv_int(w, "checkResult", i->check_result);
     json_kv_bool(w, "hasStatus", i->has_status);
     json_kv_bool(w, "isKilled", i->is_killed);
 }

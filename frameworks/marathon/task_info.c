@@ -145,6 +145,63 @@ static Mesos__V1__HealthCheck *health_check_of(const struct task_request *r, str
     return NULL;
 }
 
+static void fill_general_kind(Mesos__V1__CheckInfo *out, const struct app_check *c, uint32_t port, struct arena *a)
+{
+    out->has_type = 1;
+    if (c->protocol == APP_COMMAND) {
+        out->type = MESOS__V1__CHECK_INFO__TYPE__COMMAND;
+        out->command = arena_new_one(a, Mesos__V1__CheckInfo__Command);
+        mesos__v1__check_info__command__init(out->command);
+        Mesos__V1__CommandInfo *command = out->command->command = arena_new_one(a, Mesos__V1__CommandInfo);
+        mesos__v1__command_info__init(command);
+        command->has_shell = 1;
+        command->shell = c->shell != NULL;
+        command->value = (char *)(c->shell ? c->shell : c->argv[0]);
+        command->arguments = (char **)c->argv;
+        command->n_arguments = c->argv_count;
+    } else if (c->protocol == APP_MESOS_TCP) {
+        out->type = MESOS__V1__CHECK_INFO__TYPE__TCP;
+        out->tcp = arena_new_one(a, Mesos__V1__CheckInfo__Tcp);
+        mesos__v1__check_info__tcp__init(out->tcp);
+        out->tcp->port = port;
+    } else {
+        out->type = MESOS__V1__CHECK_INFO__TYPE__HTTP;
+        out->http = arena_new_one(a, Mesos__V1__CheckInfo__Http);
+        mesos__v1__check_info__http__init(out->http);
+        out->http->port = port;
+        out->http->path = (char *)(c->path ? c->path : "/");
+    }
+}
+
+static Mesos__V1__CheckInfo *general_check_of(const struct task_request *r, struct arena *a)
+{
+    const struct app_check *c = r->app->check;
+    if (c == NULL)
+        return NULL;
+    uint32_t port = c->port >= 0 ? (uint32_t)c->port : c->port_index >= 0 ? r->ports[c->port_index] : 0;
+    Mesos__V1__CheckInfo *out = arena_new_one(a, Mesos__V1__CheckInfo);
+    mesos__v1__check_info__init(out);
+    out->has_delay_seconds = out->has_interval_seconds = out->has_timeout_seconds = 1;
+    out->delay_seconds = (double)c->delay_s;
+    out->interval_seconds = (double)c->interval_s;
+    out->timeout_seconds = (double)c->timeout_s;
+    fill_general_kind(out, c, port, a);
+    return out;
+}
+
+static void add_limit(Mesos__V1__TaskInfo *t, const char *name, double limit, struct arena *a)
+{
+    if (limit == 0)
+        return;
+    Mesos__V1__TaskInfo__LimitsEntry *entry = arena_new_one(a, Mesos__V1__TaskInfo__LimitsEntry);
+    mesos__v1__task_info__limits_entry__init(entry);
+    entry->key = (char *)name;
+    entry->value = arena_new_one(a, Mesos__V1__Value__Scalar);
+    mesos__v1__value__scalar__init(entry->value);
+    entry->value->value = limit; /* infinity is what Mesos calls unlimited */
+    t->limits[t->n_limits++] = entry;
+}
+
 static Mesos__V1__ContainerInfo *container_of_app(const struct app *app, struct arena *a)
 {
     if (!app->has_container || app->volume_count == 0)
@@ -194,6 +251,10 @@ Mesos__V1__TaskInfo *marathon_task_info(const struct task_request *r, struct are
     t->command = command_of(r, a);
     t->container = container_of_app(r->app, a);
     t->health_check = health_check_of(r, a);
+    t->check = general_check_of(r, a);
+    t->limits = arena_new_array(a, Mesos__V1__TaskInfo__LimitsEntry *, 2);
+    add_limit(t, "cpus", r->app->cpus_limit, a);
+    add_limit(t, "mem", r->app->mem_limit, a);
     t->kill_policy = kill_policy_of(r->app, a);
     t->labels = labels_of(&r->app->labels, a);
     t->discovery = discovery_of(r, t->name, a);

@@ -114,12 +114,29 @@ static void note_address(struct instance *i, const Mesos__V1__TaskStatus *status
     i->address = xstrdup(ip);
 }
 
+/* What the general check said; false: nothing. */
+static bool check_result_of(const Mesos__V1__TaskStatus *status, int64_t *out)
+{
+    const Mesos__V1__CheckStatusInfo *c = status->check_status;
+    if (c && c->http && c->http->has_status_code)
+        *out = c->http->status_code;
+    else if (c && c->tcp && c->tcp->has_succeeded)
+        *out = c->tcp->succeeded;
+    else if (c && c->command && c->command->has_exit_code)
+        *out = c->command->exit_code;
+    else
+        return false;
+    return true;
+}
+
 static void on_running(struct marathon *m, struct instance *i, const Mesos__V1__TaskStatus *status)
 {
     bool was_inactive = i->condition == CONDITION_UNREACHABLE_INACTIVE;
     note_address(i, status);
     if (status->has_healthy)
         i->mesos_health = status->healthy ? HEALTH_GOOD : HEALTH_BAD;
+    if (check_result_of(status, &i->check_result))
+        i->has_check_result = true;
     if (i->started_ms == 0)
         i->started_ms = m->wall_ms;
     i->unreachable_ms = 0;
@@ -182,6 +199,9 @@ static void apply(struct marathon *m, struct instance *i, enum condition c, cons
 static bool is_news(const struct instance *i, enum condition c, const Mesos__V1__TaskStatus *status)
 {
     if (i->condition != c || !i->has_status)
+        return true;
+    int64_t result;
+    if (c == CONDITION_RUNNING && check_result_of(status, &result) && (!i->has_check_result || result != i->check_result))
         return true;
     return c == CONDITION_RUNNING && status->has_healthy && i->mesos_health != (status->healthy ? HEALTH_GOOD : HEALTH_BAD);
 }

@@ -66,6 +66,26 @@ static void write_check_results(const struct instance *i, struct json_writer *w)
     json_end_array(w);
 }
 
+/* The key says the kind, whether there is a result yet or not. */
+static void write_check_result(const struct instance *i, struct json_writer *w)
+{
+    if (i->spec->check == NULL)
+        return;
+    enum app_check_protocol kind = i->spec->check->protocol;
+    json_put_key(w, "checkResult");
+    json_begin_object(w);
+    json_put_key(w, kind == APP_COMMAND ? "command" : kind == APP_MESOS_TCP ? "tcp" : "http");
+    json_begin_object(w);
+    if (i->has_check_result && kind == APP_COMMAND)
+        json_kv_int(w, "exitCode", i->check_result);
+    else if (i->has_check_result && kind == APP_MESOS_TCP)
+        json_kv_bool(w, "succeeded", i->check_result != 0);
+    else if (i->has_check_result)
+        json_kv_int(w, "statusCode", i->check_result);
+    json_end_object(w);
+    json_end_object(w);
+}
+
 static void write_ports(const struct instance *i, struct json_writer *w)
 {
     json_put_key(w, "ports");
@@ -105,6 +125,7 @@ void marathon_view_task(const struct marathon *m, const struct instance *i, bool
     if (i->zone)
         json_kv_string(w, "zone", i->zone);
     write_check_results(i, w);
+    write_check_result(i, w);
     json_put_key(w, "localVolumes");
     json_begin_array(w);
     json_end_array(w);

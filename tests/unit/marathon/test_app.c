@@ -130,7 +130,9 @@ static void test_app__stored_text_reads_back_the_same(void **state)
     (void)state;
     struct app *app = must_parse(
         "{\"id\":\"/t\",\"args\":[\"/bin/x\",\"y\"],\"healthChecks\":[{\"protocol\":\"TCP\",\"portIndex\":0},{\"protocol\":"
-        "\"COMMAND\",\"command\":{\"value\":\"true\"}}],\"readinessChecks\":[{\"portName\":\"http\"}],\"portDefinitions\":["
+        "\"COMMAND\",\"command\":{\"value\":\"true\"}}],\"check\":{\"http\":{\"path\":\"/"
+        "c\"}},\"resourceLimits\":{\"cpus\":2.5,\"mem\":"
+        "\"unlimited\"},\"readinessChecks\":[{\"portName\":\"http\"}],\"portDefinitions\":["
         "{"
         "\"name\":\"http\",\"port\":0,\"labels\":{\"VIP_0\":\"/x:80\"}}],\"container\":{\"type\":\"MESOS\",\"volumes\":[{"
         "\"containerPath\":\"d\",\"hostPath\":\"/srv\",\"mode\":\"RO\"}]},\"unreachableStrategy\":\"disabled\","
@@ -252,6 +254,13 @@ static void test_app__broken_rules_are_refused_by_path(void **state)
         {APP("\"acceptedResourceRoles\":[]"), "/acceptedResourceRoles", "must not be empty"},
         {APP("\"role\":\"x\""), "/role", "not supported yet"},
         {APP("\"dependencies\":[\"/t\"]"), "/dependencies", "cyclic"},
+        {APP("\"check\":{}"), "/check", "exactly one of"},
+        {APP("\"check\":{\"tcp\":{},\"http\":{}}"), "/check", "exactly one of"},
+        {APP("\"check\":{\"tcp\":{\"portIndex\":1}}"), "/check/tcp", "must address an element"},
+        {APP("\"check\":{\"exec\":{\"command\":{}}}"), "/check/exec/command", "either shell or argv"},
+        {APP("\"resourceLimits\":{\"cpus\":0.5}"), "/resourceLimits/cpus", "must be at least"},
+        {APP("\"healthChecks\":[{\"path\":\"/a b\"}]"), "/healthChecks(0)/path", "must not contain spaces"},
+        {APP("\"healthChecks\":[{\"port\":0}]"), "/healthChecks(0)/portIndex", "must not be 0"},
         {APP("\"instances\":2,\"labels\":{\"MARATHON_SINGLE_INSTANCE_APP\":\"true\"}"), "/instances", "Single instance"},
         {APP("\"readinessChecks\":[{}]"), "/readinessChecks(0)/portName", "No port definition reference"},
         {APP("\"readinessChecks\":[{\"portName\":\"default\",\"timeoutSeconds\":30}]"),
@@ -282,9 +291,10 @@ static void test_app__what_is_not_built_is_refused_by_name(void **state)
         {APP("\"networks\":[{}]"), "/networks(0)", "not supported yet"},
         {APP("\"ipAddress\":{\"networkName\":\"x\"}"), "/ipAddress", "not supported yet"},
         {APP("\"residency\":{\"taskLostBehavior\":\"WAIT_FOREVER\"}"), "/residency", "not supported yet"},
-        {APP("\"resourceLimits\":{\"cpus\":2}"), "/resourceLimits", "not supported yet"},
         {APP("\"executorResources\":{\"cpus\":2}"), "/executorResources", "not supported yet"},
-        {APP("\"check\":{\"http\":{}}"), "/check", "not supported yet"},
+        {APP("\"check\":{\"http\":{\"scheme\":\"https\"}}"), "/check/http/scheme", "not supported yet"},
+        {APP("\"healthChecks\":[{\"protocol\":\"MESOS_HTTPS\"}]"), "/healthChecks(0)/protocol", "not supported yet"},
+        {APP("\"healthChecks\":[{\"ipProtocol\":\"IPv6\"}]"), "/healthChecks(0)/ipProtocol", "not supported"},
         {APP("\"healthChecks\":[{\"protocol\":\"HTTPS\"}]"), "/healthChecks(0)/protocol", "not supported yet"},
     };
     for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++)
@@ -309,7 +319,7 @@ static void test_app__published_examples(void **state)
         {"examples/Group-2.json", "/"},
         {"rest-api/app.json", "/secrets"},
         {"rest-api/app_patch.json", "/"},
-        {"rest-api/app-check-http-example.json", "/check"},
+        {"rest-api/app-check-http-example.json", NULL},
         {"rest-api/apps_create.json", "/"},
         {"rest-api/apps_patch.json", "/"},
         {"rest-api/app_list.json", "/id"},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Pure parts: rolling arithmetic, constraints, patterns, back-off, environment and TaskInfo. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -321,7 +322,9 @@ static void test_task_info__message(void **state)
         "{\"id\":\"/a/b\",\"args\":[\"/bin/x\",\"y\"],\"user\":\"web\",\"portDefinitions\":[{\"port\":0,\"name\":\"p\","
         "\"protocol\":\"udp,tcp\",\"labels\":{\"VIP_0\":\"/"
         "x:80\"}}],\"healthChecks\":[{\"protocol\":\"HTTP\"},{\"protocol\":"
-        "\"MESOS_HTTP\",\"path\":\"/ok\",\"delaySeconds\":2}],\"taskKillGracePeriodSeconds\":7,\"labels\":{\"l\":\"v\"},"
+        "\"MESOS_HTTP\",\"path\":\"/"
+        "ok\",\"delaySeconds\":2}],\"check\":{\"tcp\":{}},\"resourceLimits\":{\"mem\":\"unlimited\"},"
+        "\"taskKillGracePeriodSeconds\":7,\"labels\":{\"l\":\"v\"},"
         "\"fetch\":[{\"uri\":\"http://h/"
         "x\",\"executable\":true}],\"container\":{\"type\":\"MESOS\",\"volumes\":[{\"containerPath\":"
         "\"d\",\"hostPath\":\"/srv\",\"mode\":\"RO\"}]}}");
@@ -346,6 +349,10 @@ static void test_task_info__message(void **state)
     assert_int_equal(t->health_check->http->port, 31001);
     assert_true(t->health_check->delay_seconds == 2.0);
     assert_int_equal(t->kill_policy->grace_period->nanoseconds, 7000000000);
+    assert_int_equal(t->check->tcp->port, 31001);
+    assert_int_equal(t->n_limits, 1);
+    assert_string_equal(t->limits[0]->key, "mem");
+    assert_true(isinf(t->limits[0]->value->value));
     assert_string_equal(t->labels->labels[0]->value, "v");
     assert_string_equal(t->container->volumes[0]->host_path, "/srv");
     assert_int_equal(t->container->volumes[0]->mode, MESOS__V1__VOLUME__MODE__RO);
