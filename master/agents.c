@@ -65,6 +65,7 @@ static void bind_link(struct master *m, struct master_agent *a, struct master_li
     if (l->agent != NULL)
         l->agent->link = NULL;
     a->link = l;
+    a->link_serial = l->serial;
     l->agent = a;
 }
 
@@ -407,6 +408,13 @@ static void on_reregister(struct master *m, struct master_link *l, const Muster_
         REFUSE(m, l, true, "agent %s is another machine", info->id->value);
         return;
     }
+    if (a != NULL && l->serial < a->link_serial) {
+        /* The agent gave this connection up before it opened the one it spoke on last. What was under way on it (a packet
+         * sent again after a partition) is an old report: its tasks of today are not in it. */
+        master_trace(m, "agent %s: a report on an old connection is ignored", a->id);
+        close_link(m, l);
+        return;
+    }
     if (a != NULL && (a->state == MASTER_AGENT_LEAVING || a->state == MASTER_AGENT_ADMITTING)) {
         close_link(m, l); /* it will ask again when this is stored */
         return;
@@ -529,6 +537,7 @@ int master_agents_on_link_up(struct master *m, link_id link, const char *peer_ip
         return -EPROTO;
     struct master_link *l = xcalloc(1, sizeof(*l));
     l->id = link;
+    l->serial = ++m->next_serial;
     l->peer_ip = xstrdup(peer_ip);
     HASH_ADD(hh, m->links, id, sizeof(l->id), l);
     return 0;

@@ -59,6 +59,7 @@ enum master_agent_state {
 struct master_link {
     UT_hash_handle hh; /* by id */
     link_id id;
+    uint64_t serial; /* in order of coming up */
     char *peer_ip;
     bool hello_seen;
     struct master_agent *agent; /* NULL before it is known */
@@ -70,6 +71,7 @@ struct master_agent {
     uint64_t serial;
     enum master_agent_state state;
     struct master_link *link; /* while one is up */
+    uint64_t link_serial;     /* of the newest one it was bound to */
     Mesos__V1__AgentInfo *info;
     char *ip, *version;
     int64_t registered_ms, reregistered_ms, unreachable_ms; /* wall; 0: never */

@@ -139,6 +139,8 @@ void buf_consume(struct buf *b, size_t len)
 char *buf_steal_str(struct buf *b)
 {
     char *s = xstrndup(b->base ? (const char *)buf_data(b) : "", buf_len(b));
-    buf_clear(b);
+    size_t bytes_max = b->bytes_max;
+    buf_deinit(b);
+    buf_init(b, bytes_max);
     return s;
 }

@@ -44,5 +44,6 @@ void buf_commit(struct buf *b, size_t len);
 /* Drops len bytes at the front, len <= buf_len. */
 void buf_consume(struct buf *b, size_t len);
 
-/* The contents as a malloc'd terminated string, the buffer is emptied. Caller frees. */
+/* The contents as a malloc'd terminated string. Caller frees. The buffer is empty afterwards and owns nothing, so that it
+ * needs no buf_deinit unless it is used again. */
 char *buf_steal_str(struct buf *b);
