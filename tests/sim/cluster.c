@@ -55,6 +55,14 @@ struct cluster *cluster_new(uint64_t seed, int agents, int frameworks, size_t wa
     return c;
 }
 
+void cluster_add_marathon(struct cluster *c, int instances)
+{
+    c->marathon = sim_marathon_new(c->world, "marathon", sim_master_node(c->master));
+    for (int i = 0; i < SIM_MARATHON_APPS; i++)
+        sim_marathon_set_wanted(c->marathon, i, instances);
+    world_start_node(sim_marathon_node(c->marathon));
+}
+
 /* Not every run has every fault: rare combinations need that the others stay away. */
 struct cluster *cluster_new_random(uint64_t seed)
 {
@@ -74,6 +82,8 @@ struct cluster *cluster_new_random(uint64_t seed)
     for (int i = 0; i < CHAOS_KINDS; i++)
         f->kinds |= rng_below(&w->rng, 2) ? 1u << i : 0;
     add_nodes(c, (int)world_draw(w, 1, CLUSTER_AGENTS_MAX), (int)world_draw(w, 1, 3), (size_t)world_draw(w, 1, 8));
+    if (rng_below(&w->rng, 2) == 0)
+        cluster_add_marathon(c, (int)world_draw(w, 0, 4));
     return c;
 }
 
@@ -106,13 +116,15 @@ static int64_t draw_cut(struct world *w)
 
 static struct sim_store *any_store(struct cluster *c)
 {
-    switch (rng_below(&c->world->rng, 3)) {
+    switch (rng_below(&c->world->rng, c->marathon ? 4 : 3)) {
     case 0:
         return sim_master_store(c->master);
     case 1:
         return sim_agent_store(any_agent(c));
-    default:
+    case 2:
         return sim_framework_store(any_framework(c));
+    default:
+        return sim_marathon_store(c->marathon);
     }
 }
 
@@ -160,6 +172,18 @@ static void one_fault(struct cluster *c, enum chaos_kind kind)
         break;
     case CHAOS_SCALE:
         sim_framework_set_wanted(f, (size_t)world_draw(w, 0, 8));
+        break;
+    case CHAOS_CRASH_MARATHON:
+        if (c->marathon != NULL)
+            world_restart_node(sim_marathon_node(c->marathon), pause_ms);
+        break;
+    case CHAOS_CUT_MARATHON:
+        if (c->marathon != NULL)
+            world_cut(w, sim_marathon_node(c->marathon), master, draw_cut(w));
+        break;
+    case CHAOS_SCALE_APP:
+        if (c->marathon != NULL)
+            sim_marathon_set_wanted(c->marathon, (int)rng_below(&w->rng, SIM_MARATHON_APPS), (int)world_draw(w, 0, 6));
         break;
     case CHAOS_KINDS:
         break;
@@ -230,6 +254,10 @@ static void look_at_container(void *ctx, const char *container_id, const char *f
             sim_framework_task_state(f, executor_id) == MESOS__V1__TASK_STATE__TASK_RUNNING)
             return;
     }
+    const struct sim_marathon *m = l->c->marathon;
+    if (m != NULL && sim_marathon_framework_id(m) != NULL && strcmp(sim_marathon_framework_id(m), framework_id) == 0 &&
+        sim_marathon_knows(m, executor_id))
+        return;
     l->is_good = not_yet(l->c, "container of %s on %s is of no task that a framework believes to run", executor_id,
                          sim_agent_node(l->agent)->name);
 }
@@ -247,6 +275,11 @@ bool cluster_is_settled(struct cluster *c)
                            sim_framework_node(c->frameworks[i])->name, n.wanted, n.believed, n.running,
                            n.is_settled ? "" : ", is not subscribed and reconciled");
         wanted += n.wanted;
+    }
+    if (c->marathon != NULL) {
+        if (!sim_marathon_is_settled(c->marathon, c->why))
+            return false;
+        wanted += sim_marathon_wanted(c->marathon);
     }
     for (int i = 0; i < c->agent_count; i++) {
         if (!agent_has_settled(c, c->agents[i]))
@@ -297,6 +330,8 @@ void cluster_run(struct cluster *c)
     cluster_settle(c, SETTLE_MS);
     for (int i = 0; i < c->framework_count && !w->is_broken; i++)
         sim_framework_set_wanted(c->frameworks[i], 0);
+    for (int i = 0; i < SIM_MARATHON_APPS && c->marathon != NULL && !w->is_broken; i++)
+        sim_marathon_set_wanted(c->marathon, i, 0);
     cluster_settle(c, SETTLE_MS);
     if (w->is_broken)
         return;

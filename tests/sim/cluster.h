@@ -5,6 +5,7 @@
 
 #include "sim/sim_agent.h"
 #include "sim/sim_framework.h"
+#include "sim/sim_marathon.h"
 #include "sim/sim_master.h"
 #include "sim/world.h"
 
@@ -25,6 +26,9 @@ enum chaos_kind {
     CHAOS_STORE_FAILS,
     CHAOS_STORE_STALLS,
     CHAOS_SCALE,
+    CHAOS_CRASH_MARATHON,
+    CHAOS_CUT_MARATHON,
+    CHAOS_SCALE_APP,
     CHAOS_KINDS,
 };
 
@@ -35,12 +39,16 @@ struct cluster {
     int agent_count;
     struct sim_framework *frameworks[CLUSTER_FRAMEWORKS_MAX];
     int framework_count;
-    char why[256]; /* what has not settled */
+    struct sim_marathon *marathon; /* NULL: none */
+    char why[256];                 /* what has not settled */
 };
 
 /* A small perfect world; stories spoil it by hand. All nodes start. */
 struct cluster *cluster_new(uint64_t seed, int agents, int frameworks, size_t wanted);
 struct cluster *cluster_free(struct cluster *c);
+
+/* Marathon with two apps. */
+void cluster_add_marathon(struct cluster *c, int instances);
 
 /* Sizes, delays, faults and their frequency are drawn from the seed. */
 struct cluster *cluster_new_random(uint64_t seed);

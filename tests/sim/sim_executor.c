@@ -257,7 +257,8 @@ static void carry_out(struct sim_executor *x, const struct executor_effect *e)
         close_connections(x);
         break;
     case EXECUTOR_EFFECT_SEND:
-        CHECK(x->call == NULL);
+        CHECK(x->call == NULL || x->call_connection != e->connection); /* one is out at a time */
+        sim_close(x->call, x->host);                                   /* its answer interests nobody */
         m.kind = SIM_CALL;
         x->call_connection = e->connection;
         x->call = sim_connect(x->host, x->agent, &m, &call_ops, x);
