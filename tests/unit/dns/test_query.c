@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_query.c - packets in, packets out: book, snapshot and engine together (rules: facts net-cron A.5). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dns/book.h"
+#include "dns/query.h"
+#include "support/dns_answer.h"
+
+static struct zone_layout layout;
+static struct book *book;
+static struct zone_publisher *publisher;
+static struct query_engine engine;
+static struct book_set *sets[16];
+static uint8_t answer[DNS_MESSAGE_MAX];
+
+static struct dns_ip ip(const char *text)
+{
+    struct dns_ip out = {.size = strchr(text, ':') ? 16 : 4};
+    assert_int_equal(inet_pton(out.size == 4 ? AF_INET : AF_INET6, text, out.bytes), 1);
+    return out;
+}
+
+static void put(const char *name, const char *address)
+{
+    struct dns_ip parsed = ip(address);
+    book_put_ip(book, name, &parsed);
+}
+
+static int setup(void **state)
+{
+    static const struct zone_soa soa = {"ns1.mesos", "root.ns1.mesos", 60, 600, 86400, 60},
+                                 dcos = {"ns.spartan", "support.mesosphere.com", 60, 180, 86400, 1};
+    (void)state;
+    memset(&layout, 0, sizeof(layout));
+    memset(sets, 0, sizeof(sets));
+    layout.hash_key = 42;
+    assert_int_equal(zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa), 0);
+    assert_int_equal(zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &dcos), 0);
+    assert_int_equal(zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa), 0);
+    assert_int_equal(zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", true), 0);
+    assert_int_equal(zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", false), 0);
+    book = book_new(&layout);
+    publisher = zone_publisher_new(&layout);
+    engine = (struct query_engine){.config = {.offers_recursion = true, .udp_bytes_max = 4096}};
+    rng_seed(&engine.rng, 1);
+
+    book_begin(book);
+    put("web.marathon.mesos", "10.0.0.1");
+    put("web.marathon.mesos", "10.0.0.2");
+    put("web.marathon.mesos.", "10.0.0.1"); /* a set: once */
+    put("six.marathon.mesos", "fd01:b::1:8000:2");
+    put("web-aaaaa-s0.marathon.mesos", "10.0.0.1");
+    put("web-bbbbb-s1.marathon.mesos", "10.0.0.2");
+    put("web-bbbbb-s1.marathon.mesos", "fd00::2");
+    book_put_srv(book, "_web._tcp.marathon.mesos", "web-aaaaa-s0.marathon.mesos", 80);
+    book_put_srv(book, "_web._tcp.marathon.mesos", "web-aaaaa-s0.marathon.mesos", 443);
+    book_put_srv(book, "_web._tcp.marathon.mesos", "web-bbbbb-s1.marathon.mesos", 80);
+    struct dns_ip reverse = ip("10.0.0.1");
+    book_put_ptr(book, &reverse, "web-aaaaa-s0.marathon.mesos");
+    put("a.b.agentip.dcos.thisdcos.directory", "10.0.0.9");
+    sets[0] = book_commit(book, NULL);
+    book_begin(book);
+    for (unsigned i = 0; i < 300; i++) {
+        char text[64], host[64];
+        (void)snprintf(text, sizeof(text), "10.1.%u.%u", i >> 8, i & 255);
+        put("many.mesos", text);
+        (void)snprintf(host, sizeof(host), "host-%u.mesos", i);
+        put(host, text);
+        book_put_srv(book, "_many._tcp.mesos", host, (uint16_t)(1000 + i));
+    }
+    sets[1] = book_commit(book, NULL);
+    assert_true(book_publish(book, publisher, 7));
+    assert_false(book_publish(book, publisher, 8));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 16; i++)
+        book_drop(book, sets[i]);
+    book_free(book);
+    zone_publisher_free(publisher);
+    return 0;
+}
+
+static size_t ask_raw(const uint8_t *packet, size_t len, bool is_tcp, enum query_verdict *verdict)
+{
+    struct dns_question q;
+    size_t out_len = 0;
+    const struct zone_snapshot *s = zone_enter(publisher, 0);
+    uint8_t *copy = malloc(len); /* so that reading past the end shows */
+    memcpy(copy, packet, len);
+    *verdict = query_answer(&engine, s, copy, len, is_tcp, answer, &out_len, &q);
+    zone_leave(publisher, 0);
+    free(copy);
+    return out_len;
+}
+
+static size_t ask(const char *name, unsigned type, unsigned edns, bool is_tcp)
+{
+    uint8_t packet[512];
+    enum query_verdict verdict;
+    size_t len = ask_raw(packet, dns_test_query(packet, 99, name, type, edns), is_tcp, &verdict);
+    assert_int_equal(verdict, QUERY_ANSWER);
+    assert_int_equal(dns_get16(answer), 99);
+    return len;
+}
+
+static const char *text_of(const char *name, unsigned type)
+{
+    return dns_test_text(answer, ask(name, type, 0, false));
+}
+
+static void test_query__answers(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned type;
+        const char *text;
+    } rows[] = {
+        {"web.marathon.mesos", DNS_TYPE_A,
+         "0 aa\nan web.marathon.mesos. 60 A 10.0.0.1\nan web.marathon.mesos. 60 A 10.0.0.2\n"},
+        {"wEb.MARATHON.mesoS.", DNS_TYPE_A,
+         "0 aa\nan web.marathon.mesos. 60 A 10.0.0.1\nan web.marathon.mesos. 60 A 10.0.0.2\n"},
+        {"six.marathon.mesos", DNS_TYPE_AAAA, "0 aa\nan six.marathon.mesos. 60 AAAA fd01:b::1:8000:2\n"},
+        {"six.marathon.mesos", DNS_TYPE_A, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"web.marathon.mesos", DNS_TYPE_AAAA, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"web.marathon.mesos", 15, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"missing.mesos", DNS_TYPE_A, "3 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"missing.mesos", DNS_TYPE_AAAA, "3 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"missing.mesos", 15, "3 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"missing.mesos", DNS_TYPE_SRV, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"missing.mesos", DNS_TYPE_SOA, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"missing.mesos", DNS_TYPE_NS, "0 aa\nau mesos. 60 NS ns1.mesos.\n"},
+        {"mesos", DNS_TYPE_SOA, "0 aa\nan mesos. 60 SOA ns1.mesos.\n"},
+        {"mesos", DNS_TYPE_NS, "0 aa\nan mesos. 60 NS ns1.mesos.\n"},
+        {"marathon.mesos", DNS_TYPE_A, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"}, /* only names below it */
+        {"bob.*.mesos", DNS_TYPE_A, "3 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"six.*.marathon.mesos", DNS_TYPE_AAAA, "0 aa\nan six.*.marathon.mesos. 60 AAAA fd01:b::1:8000:2\n"},
+        {"_web._tcp.marathon.mesos", DNS_TYPE_A, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"_web._tcp.marathon.mesos", DNS_TYPE_SRV,
+         "0 aa\n"
+         "an _web._tcp.marathon.mesos. 60 SRV 0 1 443 web-aaaaa-s0.marathon.mesos.\n"
+         "an _web._tcp.marathon.mesos. 60 SRV 0 1 80 web-aaaaa-s0.marathon.mesos.\n"
+         "an _web._tcp.marathon.mesos. 60 SRV 0 1 80 web-bbbbb-s1.marathon.mesos.\n"
+         "ad web-aaaaa-s0.marathon.mesos. 60 A 10.0.0.1\n"
+         "ad web-bbbbb-s1.marathon.mesos. 60 A 10.0.0.2\n"
+         "ad web-bbbbb-s1.marathon.mesos. 60 AAAA fd00::2\n"},
+        {"web-bbbbb-s1.marathon.mesos", DNS_TYPE_ANY,
+         "0 aa\nan web-bbbbb-s1.marathon.mesos. 60 A 10.0.0.2\nan web-bbbbb-s1.marathon.mesos. 60 AAAA fd00::2\n"},
+        {"mesos", DNS_TYPE_ANY, "0 aa\nan mesos. 60 NS ns1.mesos.\nan mesos. 60 SOA ns1.mesos.\n"},
+        {"1.0.0.10.in-addr.arpa", DNS_TYPE_PTR, "0 aa\nan 1.0.0.10.in-addr.arpa. 60 PTR web-aaaaa-s0.marathon.mesos.\n"},
+        {"1.0.0.10.in-addr.arpa", DNS_TYPE_A, "0 aa\nau in-addr.arpa. 60 SOA ns1.mesos.\n"},
+        /* the copy in DC/OS's zone has the values of that zone */
+        {"web.marathon.mesos.thisdcos.directory", DNS_TYPE_A,
+         "0 aa\nan web.marathon.mesos.thisdcos.directory. 5 A 10.0.0.1\n"
+         "an web.marathon.mesos.thisdcos.directory. 5 A 10.0.0.2\n"},
+        {"_web._tcp.marathon.mesos.thisdcos.directory", DNS_TYPE_SRV,
+         "0 aa\n"
+         "an _web._tcp.marathon.mesos.thisdcos.directory. 5 SRV 1 1 443 web-aaaaa-s0.marathon.mesos.thisdcos.directory.\n"
+         "an _web._tcp.marathon.mesos.thisdcos.directory. 5 SRV 1 1 80 web-aaaaa-s0.marathon.mesos.thisdcos.directory.\n"
+         "an _web._tcp.marathon.mesos.thisdcos.directory. 5 SRV 1 1 80 web-bbbbb-s1.marathon.mesos.thisdcos.directory.\n"
+         "ad web-aaaaa-s0.marathon.mesos.thisdcos.directory. 5 A 10.0.0.1\n"
+         "ad web-bbbbb-s1.marathon.mesos.thisdcos.directory. 5 A 10.0.0.2\n"
+         "ad web-bbbbb-s1.marathon.mesos.thisdcos.directory. 5 AAAA fd00::2\n"},
+        {"x.mesos.thisdcos.directory", DNS_TYPE_A, "3 aa\nau thisdcos.directory. 5 SOA ns.spartan.\n"},
+        {"a.b.agentip.dcos.thisdcos.global", DNS_TYPE_A, "0 aa\nan a.b.agentip.dcos.thisdcos.global. 5 A 10.0.0.9\n"},
+        {"x.thisdcos.global", DNS_TYPE_A, "3 aa\nau thisdcos.global. 5 SOA ns.spartan.\n"},
+        {"thisdcos.global", DNS_TYPE_SOA, "0 aa\nan thisdcos.global. 5 SOA ns.spartan.\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_string_equal(text_of(rows[i].name, rows[i].type), rows[i].text);
+}
+
+static void test_query__not_ours_is_forwarded(void **state)
+{
+    static const char *const names[] = {"google.com", ".", "2.0.0.10.in-addr.arpa", "mesos.com", "xmesos"};
+    uint8_t packet[512];
+    enum query_verdict verdict;
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)ask_raw(packet, dns_test_query(packet, 1, names[i], DNS_TYPE_A, 0), false, &verdict);
+        assert_int_equal(verdict, QUERY_FORWARD);
+    }
+}
+
+static void test_query__question_keeps_its_case_and_recursion_bits(void **state)
+{
+    uint8_t packet[512];
+    enum query_verdict verdict;
+    size_t query_len = dns_test_query(packet, 1, "wEb.MARATHON.mesoS", DNS_TYPE_A, 0);
+    (void)state;
+    (void)ask_raw(packet, query_len, false, &verdict);
+    assert_memory_equal(answer + 12, packet + 12, query_len - 12);
+    assert_int_equal(dns_get16(answer + 2), DNS_QR | DNS_AA | DNS_RD | DNS_RA);
+    assert_int_equal(dns_get16(answer + query_len), 0xc00c); /* the owner is the question's name */
+}
+
+static void test_query__answers_are_shuffled(void **state)
+{
+    unsigned first[2] = {0};
+    (void)state;
+    for (unsigned i = 0; i < 400; i++) {
+        size_t len = ask("web.marathon.mesos", DNS_TYPE_A, 0, false);
+        first[answer[len - 1] - 1]++;
+    }
+    assert_in_range(first[0], 120, 280);
+    assert_in_range(first[1], 120, 280);
+}
+
+static void test_query__size_limits(void **state)
+{
+    (void)state;
+    /* 300 addresses need 4.8 KB */
+    size_t plain = ask("many.mesos", DNS_TYPE_A, 0, false);
+    assert_true(plain <= 512 && plain > 512 - 16);
+    assert_true(dns_get16(answer + 2) & DNS_TC);
+    assert_int_equal(dns_get16(answer + 6), (512 - 12 - 16) / 16);
+    size_t edns = ask("many.mesos", DNS_TYPE_A, 1232, false);
+    assert_true(edns <= 1232 && edns > 1232 - 16);
+    assert_true(dns_get16(answer + 2) & DNS_TC);
+    assert_int_equal(dns_get16(answer + 10), 1); /* our OPT */
+    assert_true(ask("many.mesos", DNS_TYPE_A, 65535, false) <= 4096);
+    assert_true(ask("many.mesos", DNS_TYPE_A, 100, false) <= 512); /* less than 512 means 512 */
+    size_t tcp = ask("many.mesos", DNS_TYPE_A, 0, true);
+    assert_int_equal(dns_get16(answer + 6), 300);
+    assert_false(dns_get16(answer + 2) & DNS_TC);
+    assert_string_not_equal(dns_test_text(answer, tcp), "malformed");
+    size_t srv = ask("_many._tcp.mesos", DNS_TYPE_SRV, 1232, false);
+    assert_true(srv <= 1232 && (dns_get16(answer + 2) & DNS_TC));
+    assert_string_not_equal(dns_test_text(answer, srv), "malformed");
+    srv = ask("_many._tcp.mesos", DNS_TYPE_SRV, 0, true);
+    assert_int_equal(dns_get16(answer + 6), 300);
+    assert_string_not_equal(dns_test_text(answer, srv), "malformed");
+    assert_true(dns_get16(answer + 10) > 200); /* as many as pointers of 14 bits reach */
+}
+
+/* Every size of EDNS gives a well-formed answer within it, and a subset of the truth. */
+static void test_query__every_size_is_kept(void **state)
+{
+    (void)state;
+    for (unsigned size = 512; size <= 4100; size += 7) {
+        unsigned limit = size < 4096 ? size : 4096;
+        assert_true(ask("many.mesos", DNS_TYPE_A, size, false) <= limit);
+        size_t len = ask("_many._tcp.mesos", DNS_TYPE_SRV, size, false);
+        assert_true(len <= limit);
+        assert_string_not_equal(dns_test_text(answer, len), "malformed");
+        assert_true(ask("_many._tcp.mesos.thisdcos.directory", DNS_TYPE_SRV, size, false) <= limit);
+    }
+}
+
+static void test_query__edns(void **state)
+{
+    uint8_t packet[512];
+    enum query_verdict verdict;
+    (void)state;
+    size_t len = ask("missing.mesos", DNS_TYPE_A, 1232, false);
+    assert_string_equal(dns_test_text(answer, len), "3 aa\nau mesos. 60 SOA ns1.mesos.\nad OPT 4096\n");
+    size_t query_len = dns_test_query(packet, 1, "web.marathon.mesos", DNS_TYPE_A, 1232);
+    packet[query_len - 5] = 1; /* version */
+    len = ask_raw(packet, query_len, false, &verdict);
+    assert_int_equal(verdict, QUERY_ANSWER);
+    assert_int_equal(answer[len - 6], 1); /* BADVERS: 16 */
+    assert_int_equal(dns_get16(answer + 2) & 15, 0);
+    assert_int_equal(dns_get16(answer + 6), 0);
+}
+
+static void test_query__refused_and_malformed(void **state)
+{
+    uint8_t packet[600];
+    enum query_verdict verdict;
+    size_t len = dns_test_query(packet, 5, "web.marathon.mesos", DNS_TYPE_A, 0);
+    (void)state;
+    struct {
+        size_t at;
+        unsigned value;
+        int rcode; /* -1: dropped */
+    } rows[] = {
+        {2, DNS_QR, -1},
+        {2, 1 << 11, DNS_NOTIMP},
+        {2, 4 << 11, DNS_NOTIMP},
+        {4, 0, DNS_FORMERR},
+        {4, 2, DNS_FORMERR},
+        {6, 1, DNS_FORMERR},
+        {10, 1, DNS_FORMERR},
+        {10, 65535, DNS_FORMERR},
+        {12, 0xc00c, DNS_FORMERR},
+        {12, 0x4041, DNS_FORMERR},
+        {len - 2, 3, DNS_REFUSED}, /* class CH */
+        {len - 4, DNS_TYPE_AXFR, DNS_REFUSED},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        uint8_t bad[600];
+        memcpy(bad, packet, len);
+        dns_put16(bad + rows[i].at, rows[i].value);
+        size_t out_len = ask_raw(bad, len, false, &verdict);
+        assert_int_equal(verdict, rows[i].rcode < 0 ? QUERY_DROP : QUERY_ANSWER);
+        if (rows[i].rcode < 0)
+            continue;
+        assert_int_equal(dns_get16(answer + 2) & 15, rows[i].rcode);
+        assert_true(dns_get16(answer + 2) & DNS_QR);
+        assert_string_not_equal(dns_test_text(answer, out_len), "malformed");
+    }
+    for (size_t cut = 0; cut < len; cut++) {
+        size_t out_len = ask_raw(packet, cut, false, &verdict);
+        assert_int_equal(verdict, cut < 12 ? QUERY_DROP : QUERY_ANSWER);
+        if (verdict == QUERY_ANSWER) {
+            assert_int_equal(dns_get16(answer + 2) & 15, DNS_FORMERR);
+            assert_string_not_equal(dns_test_text(answer, out_len), "malformed");
+        }
+    }
+    packet[len] = 0; /* a byte too many */
+    (void)ask_raw(packet, len + 1, false, &verdict);
+    assert_int_equal(dns_get16(answer + 2) & 15, DNS_FORMERR);
+}
+
+static void test_book__changes_are_seen_and_names_go(void **state)
+{
+    (void)state;
+    book_begin(book);
+    put("new.marathon.mesos", "10.0.0.7");
+    put("web.marathon.mesos", "10.0.0.3");
+    put("bad..name.mesos", "10.0.0.7");
+    put("other.zone", "10.0.0.7");
+    sets[2] = book_commit(book, sets[2]);
+    assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
+    assert_true(book_publish(book, publisher, 9));
+    assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "0 aa\nan new.marathon.mesos. 60 A 10.0.0.7\n");
+    assert_int_equal(dns_get16(answer + 6), 1);
+    (void)ask("web.marathon.mesos", DNS_TYPE_A, 0, false);
+    assert_int_equal(dns_get16(answer + 6), 3);
+    struct book_set *kept = sets[2];
+    book_begin(book); /* the same again is no change */
+    put("new.marathon.mesos", "10.0.0.7");
+    put("web.marathon.mesos", "10.0.0.3");
+    sets[2] = book_commit(book, sets[2]);
+    assert_ptr_equal(sets[2], kept);
+    assert_false(book_publish(book, publisher, 10));
+    /* gone and back within one publication */
+    book_drop(book, sets[2]);
+    book_begin(book);
+    put("new.marathon.mesos", "10.0.0.7");
+    sets[2] = book_commit(book, NULL);
+    assert_true(book_publish(book, publisher, 11));
+    assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "0 aa\nan new.marathon.mesos. 60 A 10.0.0.7\n");
+    for (size_t i = 0; i < 3; i++) {
+        book_drop(book, sets[i]);
+        sets[i] = NULL;
+    }
+    assert_true(book_publish(book, publisher, 12));
+    assert_int_equal(book_record_count(book), 0);
+    assert_string_equal(text_of("web.marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
+    assert_string_equal(text_of("marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
+    assert_int_equal(zone_current(publisher)->entry_count, 2); /* the two apexes */
+}
+
+static void test_zone__what_a_reader_holds_is_not_freed(void **state)
+{
+    (void)state;
+    const struct zone_snapshot *held = zone_enter(publisher, 3);
+    uint8_t name[DNS_NAME_MAX];
+    size_t len = dns_name_from_text("web.marathon.mesos", name);
+    uint64_t hash = dns_name_hash(name, len, layout.hash_key);
+    for (unsigned i = 0; i < 10; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof(text), "10.9.0.%u", i);
+        book_begin(book);
+        put("web.marathon.mesos", text);
+        sets[3] = book_commit(book, sets[3]);
+        assert_true(book_publish(book, publisher, 20 + i));
+        const struct zone_entry *e = zone_find(held, name, len, hash);
+        assert_non_null(e); /* under ASan this reads freed memory if anything went too early */
+        assert_int_equal(e->a_count, 2);
+    }
+    assert_int_equal(zone_retired(publisher), 10);
+    zone_leave(publisher, 3);
+    book_drop(book, sets[3]);
+    sets[3] = NULL;
+    assert_true(book_publish(book, publisher, 40));
+    assert_int_equal(zone_retired(publisher), 0);
+}
+
+/* Many names: shards grow, and every name is found before and after. */
+static void test_zone__grows(void **state)
+{
+    char name[64];
+    (void)state;
+    for (unsigned round = 0; round < 10; round++) {
+        book_begin(book);
+        for (unsigned i = 0; i < 400; i++) {
+            (void)snprintf(name, sizeof(name), "n%u-%u.grow.mesos", round, i);
+            put(name, "10.2.0.1");
+        }
+        sets[4 + round] = book_commit(book, NULL);
+        assert_true(book_publish(book, publisher, 50 + round));
+    }
+    for (unsigned round = 0; round < 10; round++)
+        for (unsigned i = 0; i < 400; i++) {
+            (void)snprintf(name, sizeof(name), "n%u-%u.grow.mesos", round, i);
+            (void)ask(name, DNS_TYPE_A, 0, false);
+            assert_int_equal(dns_get16(answer + 6), 1);
+        }
+    for (unsigned round = 0; round < 10; round++) {
+        book_drop(book, sets[4 + round]);
+        sets[4 + round] = NULL;
+    }
+    assert_true(book_publish(book, publisher, 99));
+    assert_string_equal(text_of("n3-3.grow.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
+    (void)ask("web.marathon.mesos", DNS_TYPE_A, 0, false);
+    assert_int_equal(dns_get16(answer + 6), 2);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_query__answers),
+        TEST(test_query__not_ours_is_forwarded),
+        TEST(test_query__question_keeps_its_case_and_recursion_bits),
+        TEST(test_query__answers_are_shuffled),
+        TEST(test_query__size_limits),
+        TEST(test_query__every_size_is_kept),
+        TEST(test_query__edns),
+        TEST(test_query__refused_and_malformed),
+        TEST(test_book__changes_are_seen_and_names_go),
+        TEST(test_zone__what_a_reader_holds_is_not_freed),
+        TEST(test_zone__grows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
