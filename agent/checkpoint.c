@@ -109,6 +109,8 @@ void agent_checkpoint_executor(struct agent *a, const struct agent_executor *e)
     record.directory = e->directory;
     record.has_ended = record.ended = e->state == AGENT_EXECUTOR_TERMINATED;
     record.has_served = record.served = e->served;
+    record.has_memory_hard_bytes = true;
+    record.memory_hard_bytes = e->memory_hard_bytes;
     put(a, key_executor(a, e), &record.base);
 }
 
@@ -308,6 +310,7 @@ static int recover_executor(struct recovery *r, const struct agent_item *item, c
     struct agent_executor *e = agent_executor_new(r->a, f, info, packed.data, packed.len, record->command, record->builtin,
                                                   record->container_id, record->directory);
     e->served = e->served_saved = record->served;
+    e->memory_hard_bytes = record->memory_hard_bytes;
     if (record->ended) {
         (void)map_remove(&r->a->containers, e->container_id);
         e->state = AGENT_EXECUTOR_TERMINATED;

@@ -412,8 +412,8 @@ struct launcher_limits agent_launch_limits(const struct agent *a, const struct a
     if (has_memory_limit)
         l.memory_hard_bytes = memory_limit == INT64_MAX ? -1 : (memory_limit > MEMORY_MIN ? memory_limit : MEMORY_MIN);
     /* lowering it could kill what runs well */
-    if (e->limits.memory_hard_bytes < 0 || (l.memory_hard_bytes >= 0 && l.memory_hard_bytes < e->limits.memory_hard_bytes))
-        l.memory_hard_bytes = e->limits.memory_hard_bytes;
+    if (e->memory_hard_bytes < 0 || (l.memory_hard_bytes >= 0 && l.memory_hard_bytes < e->memory_hard_bytes))
+        l.memory_hard_bytes = e->memory_hard_bytes;
     return l;
 }
 

@@ -137,6 +137,7 @@ struct agent_executor {
     struct list queue; /* tasks not sent yet */
     struct agent_demand demand;
     int64_t shutdown_grace_ms;
+    int64_t memory_hard_bytes;     /* the highest so far, -1: none; never lowered */
     struct launcher_limits limits; /* as last given to the launcher */
     struct agent_timer deadline, heartbeat;
     bool has_cause;

@@ -160,7 +160,6 @@ static struct agent_executor *executor_for(struct agent *a, struct agent_framewo
     (void)protobuf_c_message_pack(&o->executor->base, packed);
     bool builtin = o->command || (o->executor->has_type && o->executor->type == MESOS__V1__EXECUTOR_INFO__TYPE__DEFAULT);
     e = agent_executor_new(a, f, o->executor, packed, len, o->command, builtin, NULL, NULL);
-    agent_checkpoint_executor(a, e);
     agent_trace(a, LOG_LEVEL_INFO, "launching executor %s of framework %s in container %s", e->id, f->id, e->container_id);
     return e;
 }
@@ -197,6 +196,11 @@ static void place(struct agent *a, struct agent_framework *f, const struct order
         e = executor_for(a, f, &orders[i]);
         struct agent_task *t = record(a, f, &orders[i], e);
         t->group = number;
+    }
+    int64_t memory_hard_bytes = agent_launch_limits(a, e).memory_hard_bytes;
+    if (!e->launched || e->memory_hard_bytes != memory_hard_bytes) { /* a new one, or one that grows beyond what it was */
+        e->memory_hard_bytes = memory_hard_bytes;
+        agent_checkpoint_executor(a, e);
     }
 }
 
