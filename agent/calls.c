@@ -61,6 +61,8 @@ static const char *bad_status(const struct agent *a, const struct agent_executor
 static int take_status(struct agent *a, struct agent_executor *e, const Status *s, const char **text)
 {
     struct agent_task *t = map_get(&e->tasks, s->task_id->value);
+    if (t != NULL && !t->sent)
+        t = NULL; /* it cannot know of it yet */
     int rc = AGENT_UPDATES_E_DUPLICATE;
     if (t != NULL && !e->framework->terminating)
         rc = agent_updates_accept(a, t, s);

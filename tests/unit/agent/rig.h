@@ -20,6 +20,7 @@
 
 #define RIG_FRAMEWORK "f-1"
 #define RIG_AGENT "m-S0"
+#define RIG_STATUSES_MAX 4096
 
 struct rig_blob {
     size_t len;
@@ -42,8 +43,8 @@ struct rig {
     struct buf trace;
     link_id link;
     uint64_t next_uuid, next_request;
-    char uuids[64][16]; /* of the statuses the master got and has not acknowledged */
-    char uuid_tasks[64][64];
+    char uuids[RIG_STATUSES_MAX][16]; /* of the statuses the master got and has not acknowledged */
+    char uuid_tasks[RIG_STATUSES_MAX][64];
     size_t uuid_count;
     char last_launch[8192];    /* environment of the newest launch, sorted as given, one per line */
     struct launcher_spec spec; /* newest; pointers end with the next step */
@@ -123,7 +124,7 @@ static inline void rig_on_send(struct rig *r, const Muster__Link__AgentToMaster 
         assert_true(s->has_uuid && s->uuid.len == 16 && s->has_timestamp);
         assert_string_equal(s->agent_id->value, RIG_AGENT);
         rig_line(r, "> status %s %s%s", s->task_id->value, rig_state((int)s->state), rig_reason(s));
-        assert_true(r->uuid_count < 64);
+        assert_true(r->uuid_count < RIG_STATUSES_MAX);
         memcpy(r->uuids[r->uuid_count], s->uuid.data, 16);
         snprintf(r->uuid_tasks[r->uuid_count++], 64, "%s", s->task_id->value);
     }
