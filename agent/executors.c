@@ -34,11 +34,8 @@ struct agent_executor *agent_executor_find(const struct agent *a, const char *fr
 
 static char *directory_of(const struct agent *a, const struct agent_executor *e)
 {
-    struct buf path;
-    buf_init(&path, 0);
-    (void)buf_printf(&path, "slaves/%s/frameworks/%s/executors/%s/runs/%s", a->id, e->framework->id, e->id,
-                     e->container_id);
-    return buf_steal_str(&path);
+    return xstrdup(arena_printf(a->out->arena, "slaves/%s/frameworks/%s/executors/%s/runs/%s", a->id, e->framework->id,
+                                e->id, e->container_id));
 }
 
 struct agent_executor *agent_executor_new(struct agent *a, struct agent_framework *f, const Mesos__V1__ExecutorInfo *info,

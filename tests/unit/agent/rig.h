@@ -684,6 +684,7 @@ static inline const char *rig_status_json(struct rig *r, const char *task, const
                                     "\"uuid\":\"%s\"}",
                                     task, state, encoded);
     free(encoded);
+    buf_deinit(&b64);
     return json;
 }
 

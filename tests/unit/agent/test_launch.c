@@ -99,6 +99,7 @@ static void test_command_executor__is_made_as_frameworks_know_it(void **state)
     assert_non_null(strstr(got, "\"role\":\"web\""));
     assert_true(e->resources[0]->scalar->value == 0.1 && e->resources[1]->scalar->value == 32.0);
     free(got);
+    buf_deinit(&json);
     rig_free(r);
 }
 

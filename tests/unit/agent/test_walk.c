@@ -314,8 +314,8 @@ static void test_walk__invariants_hold_and_everything_settles(void **state)
         seen = w.seen;
         rig_free(w.r);
     }
-    assert_true(seen.finished > 100 && seen.failed > 100 && seen.killed > 100 && seen.dropped > 100);
-    assert_true(seen.lost > 10 && seen.gone > 10 && seen.valid_updates > 1000);
+    assert_true(seen.finished > 40 && seen.failed > 100 && seen.killed > 100 && seen.dropped > 100);
+    assert_true(seen.lost > 10 && seen.gone > 10 && seen.valid_updates > 300);
 }
 
 int main(void)
