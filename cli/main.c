@@ -8,6 +8,7 @@
 
 int master_main(int argc, char **argv);
 int agent_main(int argc, char **argv);
+int container_fetch_main(int argc, char **argv);
 int marathon_main(int argc, char **argv);
 
 static int cmd_version(int argc, char **argv)
@@ -35,6 +36,7 @@ static const struct command {
 #endif
 #ifdef HAVE_AGENT
     {"agent", agent_main, "run the agent role"},
+    {"fetch", container_fetch_main, NULL}, /* started by supervisors of containers */
 #endif
 #ifdef HAVE_MARATHON
     {"marathon", marathon_main, "run the service scheduler role"},

@@ -29,6 +29,9 @@ struct container_config {
     void *events_ctx;
     const char *work_dir;    /* absolute; hidden inside containers except the own sandbox and the mounts of the spec */
     const char *runtime_dir; /* absolute, created with mode 0700; hidden inside containers; best on a tmpfs */
+    /* A folder that containers see at its own path although it is inside the hidden ones, read-only: for the socket that
+     * executors connect to. A folder and not the socket, so that a socket made anew is seen too. NULL: none. */
+    const char *visible_dir;
     const char *cgroup_root; /* containers live in <hierarchy>/<cgroup_root>/<container id>; NULL: "muster" */
     /* The program that is run as `PROGRAM fetch ...` for what the small helper cannot do itself (network, archives); it
      * must call container_fetch_main. NULL: the running program. */

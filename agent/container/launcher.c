@@ -266,6 +266,7 @@ void container_launcher_complete_spec(struct container_launcher *l, Muster__Cont
         h->controllers = from->controllers;
         h->v2 = from->v2;
     }
+    spec->visible = l->visible_dir;
     spec->n_hidden = 2;
     spec->hidden = arena_new_array(arena, char *, 2);
     spec->hidden[0] = l->real_work_dir;
@@ -424,6 +425,7 @@ static void on_close(struct launcher *base)
     free(l->work_dir);
     free(l->real_work_dir);
     free(l->runtime_dir);
+    free(l->visible_dir);
     free(l->cgroup_root);
     free(l->missing);
     free(l->seccomp);
@@ -495,6 +497,8 @@ static int open_all(struct container_launcher *l, const struct container_config 
     int rc = make_folder(config->work_dir, 0755, &l->real_work_dir, err);
     if (rc == 0)
         rc = make_folder(config->runtime_dir, 0700, &l->runtime_dir, err);
+    if (rc == 0 && config->visible_dir != NULL)
+        rc = make_folder(config->visible_dir, 0755, &l->visible_dir, err);
     if (rc == 0)
         rc = open_runtime(l, err);
     if (rc == 0)

@@ -42,7 +42,7 @@ struct container_launcher {
     struct loop *loop;
     struct launcher_events events;
     void *events_ctx;
-    char *work_dir, *real_work_dir, *runtime_dir, *cgroup_root, *socket_path;
+    char *work_dir, *real_work_dir, *runtime_dir, *visible_dir, *cgroup_root;
     int64_t fetch_bytes_max, fetch_timeout_ms;
     struct container_cgroups cgroups;
     unsigned isolation;

@@ -241,20 +241,28 @@ static bool is_covered(const Muster__Container__Spec *spec, size_t i)
     return false;
 }
 
-static int hide(const struct child_plan *p, int sandbox_tree, struct err *err)
+/* Shows a tree at a path inside the folders that are empty now, or outside of them. */
+static int show(const Muster__Container__Spec *spec, int tree, const char *path, struct err *err)
+{
+    bool is_inside = false;
+    for (size_t i = 0; i < spec->n_hidden; i++)
+        is_inside |= is_below(path, spec->hidden[i]);
+    int rc = is_inside ? make_folders(path) : 0;
+    if (rc == 0)
+        rc = attach_at(tree, AT_FDCWD, path);
+    return rc < 0 ? err_sys(err, rc, "mount %s", path) : 0;
+}
+
+static int hide(const struct child_plan *p, int sandbox_tree, int visible_tree, struct err *err)
 {
     const Muster__Container__Spec *spec = p->spec;
-    bool is_inside = false;
     for (size_t i = 0; i < spec->n_hidden; i++) {
-        is_inside |= is_below(spec->sandbox, spec->hidden[i]);
         if (!is_covered(spec, i) && mount("tmpfs", spec->hidden[i], "tmpfs", quiet, "size=64k,mode=755") < 0)
             return err_sys(err, -errno, "mount %s: hide", spec->hidden[i]);
     }
-    int rc = is_inside ? make_folders(spec->sandbox) : 0;
-    if (rc == 0)
-        rc = attach_at(sandbox_tree, AT_FDCWD, spec->sandbox);
-    if (rc < 0)
-        return err_sys(err, rc, "mount %s", spec->sandbox);
+    int rc = show(spec, sandbox_tree, spec->sandbox, err);
+    if (rc == 0 && visible_tree >= 0)
+        rc = show(spec, visible_tree, spec->visible, err);
     for (size_t i = 0; rc == 0 && i < spec->n_hidden; i++)
         if (!is_covered(spec, i))
             rc = make_read_only(spec->hidden[i], false, err);
@@ -359,13 +367,20 @@ int child_mounts(const struct child_plan *p, unsigned *bit, struct err *err)
         if (trees[i] < 0)
             return err_sys(err, trees[i], "mount source %s", m->source);
     }
+    cleanup_close int visible = -1;
+    if (spec->visible != NULL) {
+        visible = copy_tree(AT_FDCWD, spec->visible, 0,
+                            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        if (visible < 0)
+            return err_sys(err, visible, "mount %s", spec->visible);
+    }
     bool fresh_proc = p->isolation & LAUNCHER_PID_NAMESPACE;
     if (fresh_proc)
         *bit = LAUNCHER_PID_NAMESPACE;
     if ((rc = set_up_proc(fresh_proc, err)) < 0)
         return rc;
     *bit = LAUNCHER_MOUNT_NAMESPACE;
-    if ((rc = set_up_sys(p, err)) < 0 || (rc = set_up_dev(err)) < 0 || (rc = hide(p, sandbox, err)) < 0)
+    if ((rc = set_up_sys(p, err)) < 0 || (rc = set_up_dev(err)) < 0 || (rc = hide(p, sandbox, visible, err)) < 0)
         return rc;
     return add_mounts(p, trees, err);
 }

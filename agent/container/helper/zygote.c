@@ -62,6 +62,7 @@ static int become_supervisor(const struct helper_request *request, const int fds
     (void)close(fds[0]);
     (void)close(fds[1]);
     (void)close(HELPER_FD_SOCKET);
+    memset(title, 0, title_size);
     (void)snprintf(title, title_size, "%.*s", (int)sizeof(request->title), request->title);
     return container_supervise_main();
 }

@@ -105,8 +105,25 @@ static void test_isolation__other_sandboxes_are_invisible(void **state)
     char shell[512], expected[512];
     (void)snprintf(shell, sizeof(shell), "ls %1$s %1$s/box; ls -A %2$s; pwd; touch %1$s/x 2>/dev/null && echo wrote",
                    w->work, w->runtime);
-    (void)snprintf(expected, sizeof(expected), "%1$s:\nbox\n\n%1$s/box:\nown\n%1$s/box/own\n", w->work);
+    (void)snprintf(expected, sizeof(expected), "%1$s:\nbox\n\n%1$s/box:\nown\nshared\n%1$s/box/own\n", w->work);
     assert_string_equal(output_of(w, "own", NULL, shell), expected);
+}
+
+/* What the agent puts there later is seen as well: a socket is made anew by each agent. */
+static void test_isolation__visible_folder_is_live_and_read_only(void **state)
+{
+    struct world *w = *state;
+    WORLD_NEEDS(w, LAUNCHER_MOUNT_NAMESPACE);
+    char shell[512];
+    (void)snprintf(shell, sizeof(shell),
+                   "while [ ! -e %1$s/new ]; do sleep 0.02; done; cat %1$s/new; touch %1$s/x 2>/dev/null || echo refused",
+                   w->visible);
+    struct launcher_spec spec = world_spec(w, "visible", shell);
+    world_launch(w, &spec);
+    (void)world_await_start(w, "visible");
+    assert_int_equal(world_system("echo later >%1$s/tmp && mv %1$s/tmp %1$s/new", w->visible), 0);
+    (void)world_await_end(w, "visible");
+    assert_string_equal(world_read(w, "visible", "stdout"), "later\nrefused\n");
 }
 
 static void test_isolation__ipc_and_shm_are_own(void **state)
@@ -224,7 +241,7 @@ static int run_rootless(void)
     if (bits & LAUNCHER_USER_NAMESPACE) {
         spec = world_spec(w, "c", "echo $$; ls -A ../../../run; (echo x >/dev/null) && head -c1 /dev/zero | wc -c");
         (void)world_do(w, &spec);
-        if (strcmp(world_read(w, "c", "stdout"), "2\n1\n") != 0)
+        if (strcmp(world_read(w, "c", "stdout"), "2\nshared\n1\n") != 0)
             return 16;
     } else {
         print_message("no user namespaces here: %s", missing);
@@ -287,6 +304,7 @@ int main(void)
         TEST(test_isolation__host_processes_are_invisible),
         TEST(test_isolation__shared_pid_namespace_sees_the_host),
         TEST(test_isolation__other_sandboxes_are_invisible),
+        TEST(test_isolation__visible_folder_is_live_and_read_only),
         TEST(test_isolation__ipc_and_shm_are_own),
         TEST(test_isolation__own_cgroups_only),
         TEST(test_mounts__are_made_in_the_sandbox),

@@ -40,7 +40,7 @@ struct world {
     struct launcher *launcher;
     struct loop_timer *deadline;
     struct loop_idle *idle;
-    char root[64], work[80], runtime[80], cgroup_root[64];
+    char root[64], work[80], runtime[80], visible[96], cgroup_root[64];
     struct world_container containers[WORLD_CONTAINERS_MAX];
     size_t count;
     bool is_recovered, is_late;
@@ -140,6 +140,7 @@ static inline void world_open(struct world *w)
                                       .events_ctx = w,
                                       .work_dir = w->work,
                                       .runtime_dir = w->runtime,
+                                      .visible_dir = w->visible,
                                       .cgroup_root = w->cgroup_root,
                                       .fetch_bytes_max = 64 << 20,
                                       .fetch_timeout_ms = 15000,
@@ -174,6 +175,7 @@ static inline struct world *world_new(void)
     assert_int_equal(chmod(w->root, 0755), 0);
     (void)snprintf(w->work, sizeof(w->work), "%s/work", w->root);
     (void)snprintf(w->runtime, sizeof(w->runtime), "%s/run", w->root);
+    (void)snprintf(w->visible, sizeof(w->visible), "%s/shared", w->runtime);
     (void)snprintf(w->cgroup_root, sizeof(w->cgroup_root), "muster-test-%d", (int)getpid());
     return w;
 }
