@@ -1,0 +1,937 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cluster.c - see cluster.h. Entities refer to each other by pointer: a task keeps its agent and framework alive as objects
+ * even while the master has not told of them, so that whichever comes first, the names appear when both are known. */
+#include "dns/cluster.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/check.h"
+#include "common/base/text.h"
+#include "dns/cluster_private.h"
+
+/* -- marks ------------------------------------------------------------------------------------------------------ */
+
+static void mark(struct list *all, struct list *dirty)
+{
+    if (list_is_empty(dirty))
+        list_push_back(all, dirty);
+}
+
+static void mark_task(struct cluster *c, struct cluster_task *t)
+{
+    mark(&c->dirty_tasks, &t->dirty);
+}
+
+static void mark_agent_tasks(struct cluster *c, struct cluster_agent *a)
+{
+    list_for_each(it, &a->tasks) mark_task(c, container_of(it, struct cluster_task, in_agent));
+}
+
+static void mark_framework_tasks(struct cluster *c, struct cluster_framework *f)
+{
+    list_for_each(it, &f->tasks) mark_task(c, container_of(it, struct cluster_task, in_framework));
+}
+
+/* -- hosts ------------------------------------------------------------------------------------------------------ */
+
+static bool parse_ip(const char *text, struct dns_ip *ip)
+{
+    memset(ip, 0, sizeof(*ip));
+    ip->size = 4;
+    if (inet_pton(AF_INET, text, ip->bytes) == 1)
+        return true;
+    ip->size = 16;
+    return inet_pton(AF_INET6, text, ip->bytes) == 1;
+}
+
+static struct cluster_host *host_ref(struct cluster *c, const char *name)
+{
+    struct cluster_host *h = map_get(&c->hosts, name);
+    struct dns_ip ip;
+    if (!h) {
+        h = xcalloc(1, sizeof(*h));
+        h->name = xstrdup(name);
+        list_init(&h->wanted);
+        (void)map_put(&c->hosts, name, h);
+        if (parse_ip(name, &ip)) {
+            h->ips.v = xmemdup(&ip, sizeof(ip));
+            h->ips.count = 1;
+        } else {
+            list_push_back(&c->wanted_hosts, &h->wanted);
+        }
+    }
+    h->references++;
+    return h;
+}
+
+static void host_unref(struct cluster *c, struct cluster_host *h)
+{
+    if (!h || --h->references > 0)
+        return;
+    (void)map_remove(&c->hosts, h->name);
+    list_remove(&h->wanted);
+    free(h->ips.v);
+    free(h->name);
+    free(h);
+}
+
+/* Refers *at to another host; an empty name to none. True when that is a change. */
+static bool host_change(struct cluster *c, struct cluster_host **at, const char *name)
+{
+    struct cluster_host *before = *at;
+    *at = name && name[0] != '\0' ? host_ref(c, name) : NULL;
+    host_unref(c, before);
+    return *at != before;
+}
+
+const char *cluster_next_host(struct cluster *c)
+{
+    struct list *node = list_pop_front(&c->wanted_hosts);
+    return node ? container_of(node, struct cluster_host, wanted)->name : NULL;
+}
+
+void cluster_resolved(struct cluster *c, const char *host, const struct dns_ip *ips, size_t count)
+{
+    struct cluster_host *h = map_get(&c->hosts, host);
+    if (!h)
+        return;
+    if (count > CLUSTER_IPS_MAX)
+        count = CLUSTER_IPS_MAX;
+    free(h->ips.v);
+    h->ips.v = count > 0 ? xmemdup(ips, count * sizeof(*ips)) : NULL;
+    h->ips.count = (uint32_t)count;
+    for (struct map_entry *e = map_first(&c->agents); e; e = map_next(e)) {
+        struct cluster_agent *a = map_value(e);
+        if (a->host == h) {
+            mark(&c->dirty_agents, &a->dirty);
+            mark_agent_tasks(c, a);
+        }
+    }
+    for (struct map_entry *e = map_first(&c->frameworks); e; e = map_next(e)) {
+        struct cluster_framework *f = map_value(e);
+        if (f->host == h)
+            mark(&c->dirty_frameworks, &f->dirty);
+    }
+}
+
+/* -- entities --------------------------------------------------------------------------------------------------- */
+
+static struct cluster_agent *agent_get(struct cluster *c, const char *id)
+{
+    struct cluster_agent *a = map_get(&c->agents, id);
+    if (a)
+        return a;
+    a = xcalloc(1, sizeof(*a));
+    a->id = xstrdup(id);
+    list_init(&a->tasks);
+    list_init(&a->dirty);
+    list_init(&a->held);
+    (void)map_put(&c->agents, id, a);
+    return a;
+}
+
+static struct cluster_framework *framework_get(struct cluster *c, const char *id)
+{
+    struct cluster_framework *f = map_get(&c->frameworks, id);
+    if (f)
+        return f;
+    f = xcalloc(1, sizeof(*f));
+    f->id = xstrdup(id);
+    list_init(&f->tasks);
+    list_init(&f->dirty);
+    (void)map_put(&c->frameworks, id, f);
+    return f;
+}
+
+static void agent_free(struct cluster *c, struct cluster_agent *a)
+{
+    list_remove(&a->dirty);
+    list_remove(&a->held);
+    book_drop(c->book, a->records);
+    (void)map_remove(&c->agents, a->id);
+    free(a->id);
+    host_unref(c, a->host);
+    free(a);
+}
+
+static void framework_free(struct cluster *c, struct cluster_framework *f)
+{
+    list_remove(&f->dirty);
+    book_drop(c->book, f->records);
+    (void)map_remove(&c->frameworks, f->id);
+    free(f->id);
+    free(f->name);
+    host_unref(c, f->host);
+    free(f);
+}
+
+static void agent_release(struct cluster *c, struct cluster_agent *a)
+{
+    if (!a->is_listed && !a->is_recovered && list_is_empty(&a->tasks))
+        agent_free(c, a);
+}
+
+static void framework_release(struct cluster *c, struct cluster_framework *f)
+{
+    if (!f->is_listed && list_is_empty(&f->tasks))
+        framework_free(c, f);
+}
+
+/* -- VIPs ------------------------------------------------------------------------------------------------------- */
+
+static void on_vip_moved(void *ctx, const char *name, uint32_t address)
+{
+    struct cluster *c = ctx;
+    struct cluster_vip *v = map_get(&c->vips, name);
+    if (!v)
+        return;
+    v->address4 = address;
+    mark(&c->dirty_vips, &v->dirty);
+}
+
+static struct cluster_vip *vip_get(struct cluster *c, const char *name)
+{
+    struct cluster_vip *v = map_get(&c->vips, name);
+    if (v)
+        return v;
+    v = xcalloc(1, sizeof(*v));
+    v->name = xstrdup(name);
+    list_init(&v->dirty);
+    (void)map_put(&c->vips, name, v);
+    return v;
+}
+
+static void vip_count(struct cluster *c, struct cluster_vip *v, bool is_v4, bool is_v6)
+{
+    if (is_v4 && v->count4++ == 0)
+        v->has_address4 = vip_names_add(c->vip_names, v->name, &v->address4) == 0;
+    v->count6 += is_v6;
+    mark(&c->dirty_vips, &v->dirty);
+}
+
+static void vip_uncount(struct cluster *c, struct cluster_vip *v, bool is_v4, bool is_v6)
+{
+    if (is_v4 && --v->count4 == 0 && v->has_address4) {
+        v->has_address4 = false;
+        vip_names_remove(c->vip_names, v->name);
+    }
+    v->count6 -= is_v6;
+    mark(&c->dirty_vips, &v->dirty);
+}
+
+static void drop_uses(struct cluster *c, struct vip_use *uses, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        vip_uncount(c, uses[i].vip, uses[i].is_v4, uses[i].is_v6);
+    free(uses);
+}
+
+/* Counts the task in the VIPs it backs: as long as it runs or is being killed (facts: net-cron C.2). */
+static void use_vips(struct cluster *c, struct cluster_task *t)
+{
+    struct vip_use *old = t->uses;
+    uint32_t old_count = t->use_count;
+    char name[VIP_NAME_MAX + 1];
+    t->uses = NULL;
+    t->use_count = 0;
+    bool is_back_end = (t->is_running || t->is_killing) && t->agent->is_listed && t->framework->name && c->naming->has_dcos;
+    for (uint32_t i = 0; is_back_end && i < t->vip_count; i++) {
+        const struct cluster_ips *host = cluster_host_ips(t->agent->host), *own = &t->ips[CLUSTER_NETINFO];
+        const struct cluster_ips *ips = t->vips[i].is_host_port || own->count == 0 ? host : own;
+        bool is_v4 = false, is_v6 = false;
+        for (uint32_t n = 0; ips && n < ips->count; n++) {
+            is_v4 = is_v4 || ips->v[n].size == 4;
+            is_v6 = is_v6 || ips->v[n].size == 16;
+        }
+        if ((!is_v4 && !is_v6) || vip_name_clean(t->vips[i].label, t->framework->name, name) < 0)
+            continue;
+        struct cluster_vip *v = vip_get(c, name);
+        vip_count(c, v, is_v4, is_v6);
+        t->uses = xrealloc(t->uses, (t->use_count + 1) * sizeof(*t->uses));
+        t->uses[t->use_count++] = (struct vip_use){v, is_v4, is_v6};
+    }
+    drop_uses(c, old, old_count); /* after the new ones, so that an address that stays in use stays the same */
+}
+
+/* -- tasks ------------------------------------------------------------------------------------------------------ */
+
+static const void *task_key(struct arena *arena, const char *framework_id, const char *task_id, size_t *len)
+{
+    size_t framework_len = strlen(framework_id), task_len = strlen(task_id);
+    char *key = arena_must_alloc(arena, framework_len + task_len + 1);
+    memcpy(key, framework_id, framework_len + 1);
+    memcpy(key + framework_len + 1, task_id, task_len);
+    *len = framework_len + 1 + task_len;
+    return key;
+}
+
+static void task_free(struct cluster *c, struct cluster_task *t, struct arena *arena)
+{
+    size_t len;
+    const void *key = task_key(arena, t->framework->id, t->id, &len);
+    (void)map_remove_n(&c->tasks, key, len);
+    list_remove(&t->in_agent);
+    list_remove(&t->in_framework);
+    list_remove(&t->dirty);
+    book_drop(c->book, t->records);
+    drop_uses(c, t->uses, t->use_count);
+    agent_release(c, t->agent);
+    framework_release(c, t->framework);
+    cluster_task_clear(t);
+    free(t);
+}
+
+static void task_told(struct cluster *c, const Mesos__V1__Task *told, struct arena *arena)
+{
+    size_t len;
+    const void *key = task_key(arena, told->framework_id->value, told->task_id->value, &len);
+    struct cluster_task *t = map_get_n(&c->tasks, key, len);
+    if (cluster_state_is_terminal(told->state)) {
+        if (t)
+            task_free(c, t, arena);
+        return;
+    }
+    if (!t) {
+        t = xcalloc(1, sizeof(*t));
+        list_init(&t->in_agent);
+        list_init(&t->in_framework);
+        list_init(&t->dirty);
+        t->framework = framework_get(c, told->framework_id->value);
+        list_push_back(&t->framework->tasks, &t->in_framework);
+        (void)map_put_n(&c->tasks, key, len, t);
+    }
+    struct cluster_agent *before = t->agent, *agent = agent_get(c, told->agent_id->value);
+    if (agent != before) {
+        list_remove(&t->in_agent);
+        t->agent = agent;
+        list_push_back(&agent->tasks, &t->in_agent);
+        if (before)
+            agent_release(c, before);
+    }
+    cluster_read_task(t, told);
+    t->epoch = c->epoch;
+    mark_task(c, t);
+}
+
+static void task_updated(struct cluster *c, const Mesos__V1__Master__Event__TaskUpdated *update, struct arena *arena)
+{
+    size_t len;
+    const void *key = task_key(arena, update->framework_id->value, update->status->task_id->value, &len);
+    struct cluster_task *t = map_get_n(&c->tasks, key, len);
+    if (!t)
+        return;
+    if (cluster_state_is_terminal(update->state)) {
+        task_free(c, t, arena);
+        return;
+    }
+    cluster_read_state(t, update->state, update->status);
+    t->epoch = c->epoch;
+    mark_task(c, t);
+}
+
+/* -- agents and frameworks -------------------------------------------------------------------------------------- */
+
+static void replace_text(char **text, const char *with)
+{
+    char *copy = with ? xstrdup(with) : NULL;
+    free(*text);
+    *text = copy;
+}
+
+/* The host and port of a process id, `slave(1)@10.0.0.1:5051` or `x@[fd00::1]:5051`. False: not of that form. */
+static bool split_pid(const char *pid, char host[256], uint16_t *port)
+{
+    const char *at = pid ? strchr(pid, '@') : NULL, *colon = pid ? strrchr(pid, ':') : NULL;
+    int64_t number;
+    if (!at || !colon || colon < at || strchr(at + 1, '@'))
+        return false;
+    char text[16];
+    size_t digits = strcspn(colon + 1, " \t");
+    if (digits >= sizeof(text))
+        return false;
+    memcpy(text, colon + 1, digits);
+    text[digits] = '\0';
+    size_t len = (size_t)(colon - at - 1);
+    if (text_to_int64(text, &number) < 0 || number < 0 || number > UINT16_MAX || len == 0 || len >= 256)
+        return false;
+    bool has_brackets = len > 2 && at[1] == '[' && colon[-1] == ']';
+    memcpy(host, at + 1 + has_brackets, len - 2 * (size_t)has_brackets);
+    host[len - 2 * (size_t)has_brackets] = '\0';
+    *port = (uint16_t)number;
+    return true;
+}
+
+static void hold(struct cluster *c, struct cluster_agent *a, int64_t until_ms)
+{
+    list_remove(&a->held);
+    a->hold_until_ms = until_ms;
+    struct list *at = &c->held;
+    while (at->prev != &c->held && container_of(at->prev, struct cluster_agent, held)->hold_until_ms > until_ms)
+        at = at->prev;
+    list_insert_before(at, &a->held);
+}
+
+static void agent_told(struct cluster *c, const Mesos__V1__Master__Response__GetAgents__Agent *told, int64_t now_ms)
+{
+    const Mesos__V1__AgentInfo *info = told->agent_info;
+    char host[256];
+    uint16_t port;
+    if (!info->id)
+        return;
+    struct cluster_agent *a = agent_get(c, info->id->value);
+    if (!split_pid(told->pid, host, &port)) {
+        port = info->has_port && info->port > 0 && info->port <= UINT16_MAX ? (uint16_t)info->port : 0;
+        (void)strncpy(host, info->hostname, sizeof(host) - 1);
+        host[sizeof(host) - 1] = '\0';
+    }
+    bool is_changed = !a->is_listed || a->port != port;
+    is_changed = host_change(c, &a->host, host) || is_changed;
+    a->port = port;
+    a->is_listed = true;
+    a->epoch = c->epoch;
+    if (a->is_recovered) { /* its tasks follow */
+        a->is_recovered = false;
+        hold(c, a, now_ms + CLUSTER_SETTLE_MS);
+    }
+    if (!is_changed)
+        return;
+    mark(&c->dirty_agents, &a->dirty);
+    mark_agent_tasks(c, a);
+}
+
+static void agent_removed(struct cluster *c, const char *id, struct arena *arena)
+{
+    struct cluster_agent *a = map_get(&c->agents, id);
+    if (!a)
+        return;
+    a->is_listed = true; /* keeps it through the loop */
+    while (!list_is_empty(&a->tasks))
+        task_free(c, container_of(a->tasks.next, struct cluster_task, in_agent), arena);
+    agent_free(c, a);
+}
+
+static void framework_told(struct cluster *c, const Mesos__V1__FrameworkInfo *info)
+{
+    if (!info->id)
+        return;
+    struct cluster_framework *f = framework_get(c, info->id->value);
+    bool is_renamed = !f->name || strcmp(f->name, info->name) != 0;
+    replace_text(&f->name, info->name);
+    (void)host_change(c, &f->host, info->hostname); /* marked below in any case */
+    f->is_listed = true;
+    f->epoch = c->epoch;
+    mark(&c->dirty_frameworks, &f->dirty);
+    if (is_renamed)
+        mark_framework_tasks(c, f);
+}
+
+static void framework_removed(struct cluster *c, const Mesos__V1__FrameworkInfo *info, struct arena *arena)
+{
+    struct cluster_framework *f = info->id ? map_get(&c->frameworks, info->id->value) : NULL;
+    if (!f)
+        return;
+    f->is_listed = true; /* keeps it through the loop */
+    while (!list_is_empty(&f->tasks))
+        task_free(c, container_of(f->tasks.next, struct cluster_task, in_framework), arena);
+    framework_free(c, f);
+}
+
+/* -- snapshots -------------------------------------------------------------------------------------------------- */
+
+static void agent_recovered(struct cluster *c, const Mesos__V1__AgentInfo *info, int64_t now_ms)
+{
+    struct cluster_agent *a = info->id ? map_get(&c->agents, info->id->value) : NULL;
+    if (!a || a->epoch == c->epoch)
+        return;
+    a->is_recovered = true;
+    a->epoch = c->epoch;
+    hold(c, a, now_ms + CLUSTER_RECOVERY_MS);
+}
+
+/* Ends the hold of an agent: what no snapshot or event of this epoch told of is gone. */
+static void release_hold(struct cluster *c, struct cluster_agent *a, struct arena *arena)
+{
+    list_remove(&a->held);
+    a->hold_until_ms = 0;
+    if (a->is_recovered) { /* it never came back */
+        agent_removed(c, a->id, arena);
+        return;
+    }
+    bool was_listed = a->is_listed;
+    a->is_listed = true; /* keeps it through the loop */
+    list_for_each(it, &a->tasks)
+    {
+        struct cluster_task *t = container_of(it, struct cluster_task, in_agent);
+        if (t->epoch != c->epoch)
+            task_free(c, t, arena);
+    }
+    a->is_listed = was_listed;
+    agent_release(c, a);
+}
+
+/* After a snapshot: everything that it did not have, and that is not held, goes. */
+static void sweep(struct cluster *c, struct arena *arena)
+{
+    for (struct map_entry *e = map_first(&c->tasks), *next; e; e = next) {
+        struct cluster_task *t = map_value(e);
+        next = map_next(e);
+        if (t->epoch != c->epoch && t->agent->hold_until_ms == 0)
+            task_free(c, t, arena);
+        arena_reset(arena);
+    }
+    for (struct map_entry *e = map_first(&c->agents), *next; e; e = next) {
+        struct cluster_agent *a = map_value(e);
+        next = map_next(e);
+        if (a->epoch == c->epoch)
+            continue;
+        if (a->is_listed) {
+            a->is_listed = false;
+            mark(&c->dirty_agents, &a->dirty);
+            mark_agent_tasks(c, a);
+        }
+        agent_release(c, a);
+    }
+    for (struct map_entry *e = map_first(&c->frameworks), *next; e; e = next) {
+        struct cluster_framework *f = map_value(e);
+        next = map_next(e);
+        if (f->epoch == c->epoch)
+            continue;
+        f->is_listed = false;
+        mark(&c->dirty_frameworks, &f->dirty);
+        framework_release(c, f);
+    }
+}
+
+static void begin_snapshot(struct cluster *c)
+{
+    c->epoch++;
+}
+
+static void apply_state(struct cluster *c, const Mesos__V1__Master__Response__GetState *state, int64_t now_ms,
+                        struct arena *arena)
+{
+    for (size_t i = 0; state->get_agents && i < state->get_agents->n_agents; i++)
+        agent_told(c, state->get_agents->agents[i], now_ms);
+    for (size_t i = 0; state->get_agents && i < state->get_agents->n_recovered_agents; i++)
+        agent_recovered(c, state->get_agents->recovered_agents[i], now_ms);
+    for (size_t i = 0; state->get_frameworks && i < state->get_frameworks->n_frameworks; i++)
+        framework_told(c, state->get_frameworks->frameworks[i]->framework_info);
+    for (size_t i = 0; state->get_tasks && i < state->get_tasks->n_tasks; i++)
+        task_told(c, state->get_tasks->tasks[i], arena);
+    for (size_t i = 0; state->get_tasks && i < state->get_tasks->n_unreachable_tasks; i++)
+        task_told(c, state->get_tasks->unreachable_tasks[i], arena);
+}
+
+/* -- reading events --------------------------------------------------------------------------------------------- */
+
+/* A snapshot of a large cluster is larger than a message may be, and as objects many times that. In protobuf it is taken
+ * apart here, down the path to its lists, and each item is decoded alone. */
+struct part {
+    const uint8_t *at, *end;
+};
+
+static bool read_varint(struct part *p, uint64_t *out)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        if (p->at == p->end)
+            return false;
+        uint8_t byte = *p->at++;
+        value |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128) {
+            *out = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next field: 1, 0 at the end, -EPROTO. value is for types 0 (varint), 1 (8 bytes), 5 (4 bytes); body for type 2. */
+static int read_field(struct part *p, unsigned *number, unsigned *type, uint64_t *value, struct part *body)
+{
+    uint64_t key, len;
+    if (p->at == p->end)
+        return 0;
+    if (!read_varint(p, &key) || key >> 3 == 0 || key >> 3 > UINT32_MAX)
+        return -EPROTO;
+    *number = (unsigned)(key >> 3);
+    *type = (unsigned)(key & 7);
+    *body = (struct part){0};
+    if (*type == 0)
+        return read_varint(p, value) ? 1 : -EPROTO;
+    if (*type == 2 && !read_varint(p, &len))
+        return -EPROTO;
+    if (*type == 1 || *type == 5)
+        len = *type == 1 ? 8 : 4;
+    else if (*type != 2)
+        return -EPROTO;
+    if ((size_t)(p->end - p->at) < len)
+        return -EPROTO;
+    if (*type == 2) {
+        *body = (struct part){p->at, p->at + len};
+    } else {
+        *value = 0;
+        memcpy(value, p->at, len); /* little-endian, as the machine */
+    }
+    p->at += len;
+    return 1;
+}
+
+struct reading {
+    struct cluster *c;
+    struct arena *arena;
+    int64_t now_ms;
+    struct err *err;
+};
+
+enum item { ITEM_AGENT, ITEM_RECOVERED_AGENT, ITEM_FRAMEWORK, ITEM_TASK };
+
+static int apply_item(struct reading *r, enum item item, struct part body)
+{
+    static const ProtobufCMessageDescriptor *const types[] = {
+        &mesos__v1__master__response__get_agents__agent__descriptor, &mesos__v1__agent_info__descriptor,
+        &mesos__v1__master__response__get_frameworks__framework__descriptor, &mesos__v1__task__descriptor};
+    arena_reset(r->arena);
+    const void *m = wire_decode(WIRE_PROTOBUF, types[item], body.at, (size_t)(body.end - body.at), r->arena, r->err);
+    if (!m)
+        return -EPROTO;
+    switch (item) {
+    case ITEM_AGENT:
+        agent_told(r->c, m, r->now_ms);
+        break;
+    case ITEM_RECOVERED_AGENT:
+        agent_recovered(r->c, m, r->now_ms);
+        break;
+    case ITEM_FRAMEWORK:
+        framework_told(r->c, ((const Mesos__V1__Master__Response__GetFrameworks__Framework *)m)->framework_info);
+        break;
+    case ITEM_TASK:
+        task_told(r->c, m, r->arena);
+        break;
+    }
+    return 0;
+}
+
+/* One pass over GetState for one of its lists; agents come first, then frameworks, then tasks, whatever the order in it. */
+static int apply_list(struct reading *r, struct part state, unsigned list, unsigned field, enum item item)
+{
+    struct part items, body;
+    unsigned number, type;
+    uint64_t value;
+    int result;
+    while ((result = read_field(&state, &number, &type, &value, &items)) > 0) {
+        if (number != list || type != 2)
+            continue;
+        while ((result = read_field(&items, &number, &type, &value, &body)) > 0)
+            if (number == field && type == 2 && (result = apply_item(r, item, body)) < 0)
+                return result;
+        if (result < 0)
+            return result;
+    }
+    return result;
+}
+
+static int apply_state_bytes(struct reading *r, struct part state)
+{
+    static const struct {
+        unsigned list, field; /* GetState's field, and its field */
+        enum item item;
+    } lists[] = {
+        {4, 1, ITEM_AGENT}, {4, 2, ITEM_RECOVERED_AGENT}, {3, 1, ITEM_FRAMEWORK}, {1, 2, ITEM_TASK}, {1, 5, ITEM_TASK}};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        if (apply_list(r, state, lists[i].list, lists[i].field, lists[i].item) < 0)
+            return -EPROTO;
+    return 0;
+}
+
+static int apply_snapshot_bytes(struct reading *r, struct part subscribed, struct cluster_told *told)
+{
+    struct part state = {0}, body;
+    unsigned number, type;
+    uint64_t value;
+    int result;
+    while ((result = read_field(&subscribed, &number, &type, &value, &body)) > 0) {
+        if (number == 1 && type == 2)
+            state = body;
+        else if (number == 2 && type == 1)
+            memcpy(&told->heartbeat_seconds, &value, sizeof(value));
+    }
+    if (result < 0)
+        return result;
+    told->is_snapshot = true;
+    begin_snapshot(r->c);
+    result = apply_state_bytes(r, state);
+    if (result == 0)
+        sweep(r->c, r->arena);
+    return result;
+}
+
+static int apply_event(struct cluster *c, const Mesos__V1__Master__Event *event, int64_t now_ms, struct arena *arena,
+                       struct cluster_told *told)
+{
+    switch (event->type) {
+    case MESOS__V1__MASTER__EVENT__TYPE__SUBSCRIBED:
+        if (!event->subscribed)
+            return -EPROTO;
+        told->is_snapshot = true;
+        told->heartbeat_seconds = event->subscribed->heartbeat_interval_seconds;
+        begin_snapshot(c);
+        if (event->subscribed->get_state)
+            apply_state(c, event->subscribed->get_state, now_ms, arena);
+        sweep(c, arena);
+        return 0;
+    case MESOS__V1__MASTER__EVENT__TYPE__TASK_ADDED:
+        if (event->task_added)
+            task_told(c, event->task_added->task, arena);
+        return 0;
+    case MESOS__V1__MASTER__EVENT__TYPE__TASK_UPDATED:
+        if (event->task_updated)
+            task_updated(c, event->task_updated, arena);
+        return 0;
+    case MESOS__V1__MASTER__EVENT__TYPE__AGENT_ADDED:
+        if (event->agent_added)
+            agent_told(c, event->agent_added->agent, now_ms);
+        return 0;
+    case MESOS__V1__MASTER__EVENT__TYPE__AGENT_REMOVED:
+        if (event->agent_removed)
+            agent_removed(c, event->agent_removed->agent_id->value, arena);
+        return 0;
+    case MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_ADDED:
+        if (event->framework_added)
+            framework_told(c, event->framework_added->framework->framework_info);
+        return 0;
+    case MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_UPDATED:
+        if (event->framework_updated)
+            framework_told(c, event->framework_updated->framework->framework_info);
+        return 0;
+    case MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_REMOVED:
+        if (event->framework_removed)
+            framework_removed(c, event->framework_removed->framework_info, arena);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int cluster_apply(struct cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
+                  struct arena *arena, struct cluster_told *told, struct err *err)
+{
+    *told = (struct cluster_told){0};
+    arena_reset(arena);
+    if (format == WIRE_PROTOBUF) {
+        struct part bytes = {event, (const uint8_t *)event + len}, body, subscribed = {0};
+        unsigned number, type;
+        uint64_t value, event_type = 0;
+        int result;
+        while ((result = read_field(&bytes, &number, &type, &value, &body)) > 0) {
+            if (number == 1 && type == 0)
+                event_type = value;
+            else if (number == 2 && type == 2)
+                subscribed = body;
+        }
+        if (result < 0)
+            return err_set(err, result, "event of %zu bytes: not protobuf", len);
+        if (event_type == MESOS__V1__MASTER__EVENT__TYPE__SUBSCRIBED) {
+            struct reading r = {c, arena, now_ms, err};
+            return apply_snapshot_bytes(&r, subscribed, told);
+        }
+    }
+    const Mesos__V1__Master__Event *decoded = (const Mesos__V1__Master__Event *)wire_decode(
+        format, &mesos__v1__master__event__descriptor, event, len, arena, err);
+    return decoded ? apply_event(c, decoded, now_ms, arena, told) : -EPROTO;
+}
+
+/* -- masters, time, flushing ------------------------------------------------------------------------------------ */
+
+static bool is_same_ip(const struct dns_ip *a, const struct dns_ip *b)
+{
+    return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
+}
+
+void cluster_set_masters(struct cluster *c, const struct cluster_master *leader, const struct cluster_master *masters,
+                         size_t count)
+{
+    c->master_count = 0;
+    for (size_t i = 0; i < count + (leader != NULL) && c->master_count < CLUSTER_MASTERS_MAX; i++) {
+        const struct cluster_master *m = i < count ? &masters[i] : leader;
+        bool is_known = false;
+        for (size_t k = 0; k < c->master_count; k++)
+            is_known = is_known || is_same_ip(&c->masters[k].ip, &m->ip);
+        if (!is_known)
+            c->masters[c->master_count++] = *m;
+    }
+    c->has_leader = leader != NULL;
+    if (leader)
+        c->leader = *leader;
+    c->masters_changed = true;
+}
+
+void cluster_tick(struct cluster *c, int64_t now_ms)
+{
+    struct arena *arena = arena_new(0);
+    while (!list_is_empty(&c->held)) {
+        struct cluster_agent *a = container_of(c->held.next, struct cluster_agent, held);
+        if (a->hold_until_ms > now_ms)
+            break;
+        release_hold(c, a, arena);
+    }
+    arena_free(arena);
+}
+
+int64_t cluster_next_deadline(const struct cluster *c)
+{
+    return list_is_empty(&c->held) ? INT64_MAX : container_of(c->held.next, struct cluster_agent, held)->hold_until_ms;
+}
+
+static void flush_vips(struct cluster *c)
+{
+    struct list *node;
+    while ((node = list_pop_front(&c->dirty_vips)) != NULL) {
+        struct cluster_vip *v = container_of(node, struct cluster_vip, dirty);
+        book_begin(c->book);
+        build_vip(c, v);
+        v->records = book_commit(c->book, v->records);
+        if (v->count4 > 0 || v->count6 > 0)
+            continue;
+        book_drop(c->book, v->records);
+        (void)map_remove(&c->vips, v->name);
+        free(v->name);
+        free(v);
+    }
+}
+
+void cluster_flush(struct cluster *c)
+{
+    struct list *node;
+    if (c->masters_changed) {
+        c->masters_changed = false;
+        book_begin(c->book);
+        build_static(c);
+        c->static_records = book_commit(c->book, c->static_records);
+    }
+    while ((node = list_pop_front(&c->dirty_agents)) != NULL) {
+        struct cluster_agent *a = container_of(node, struct cluster_agent, dirty);
+        book_begin(c->book);
+        build_agent(c, a);
+        a->records = book_commit(c->book, a->records);
+    }
+    while ((node = list_pop_front(&c->dirty_frameworks)) != NULL) {
+        struct cluster_framework *f = container_of(node, struct cluster_framework, dirty);
+        book_begin(c->book);
+        build_framework(c, f);
+        f->records = book_commit(c->book, f->records);
+    }
+    while ((node = list_pop_front(&c->dirty_tasks)) != NULL) {
+        struct cluster_task *t = container_of(node, struct cluster_task, dirty);
+        book_begin(c->book);
+        build_task(c, t);
+        t->records = book_commit(c->book, t->records);
+        use_vips(c, t);
+    }
+    flush_vips(c);
+}
+
+/* -- life cycle ------------------------------------------------------------------------------------------------- */
+
+struct cluster *cluster_new(const struct cluster_naming *naming, struct book *book)
+{
+    struct cluster *c = xcalloc(1, sizeof(*c));
+    c->naming = naming;
+    c->book = book;
+    map_init(&c->agents);
+    map_init(&c->frameworks);
+    map_init(&c->tasks);
+    map_init(&c->vips);
+    map_init(&c->hosts);
+    list_init(&c->wanted_hosts);
+    c->vip_names = vip_names_new(naming->vip_range, on_vip_moved, c);
+    list_init(&c->dirty_tasks);
+    list_init(&c->dirty_agents);
+    list_init(&c->dirty_frameworks);
+    list_init(&c->dirty_vips);
+    list_init(&c->held);
+    c->masters_changed = true;
+    return c;
+}
+
+struct cluster *cluster_free(struct cluster *c)
+{
+    if (!c)
+        return NULL;
+    struct arena *arena = arena_new(0);
+    c->epoch++;
+    for (struct map_entry *e = map_first(&c->agents); e; e = map_next(e))
+        ((struct cluster_agent *)map_value(e))->hold_until_ms = 0;
+    sweep(c, arena);
+    flush_vips(c);
+    book_drop(c->book, c->static_records);
+    for (struct map_entry *e = map_first(&c->agents), *next; e; e = next) {
+        next = map_next(e);
+        agent_free(c, map_value(e)); /* recovered ones without tasks */
+    }
+    CHECK(map_count(&c->tasks) == 0 && map_count(&c->frameworks) == 0 && map_count(&c->vips) == 0 &&
+          map_count(&c->hosts) == 0);
+    map_deinit(&c->agents);
+    map_deinit(&c->frameworks);
+    map_deinit(&c->tasks);
+    map_deinit(&c->vips);
+    map_deinit(&c->hosts);
+    vip_names_free(c->vip_names);
+    arena_free(arena);
+    free(c);
+    return NULL;
+}
+
+size_t cluster_task_count(const struct cluster *c)
+{
+    return map_count(&c->tasks);
+}
+
+size_t cluster_agent_count(const struct cluster *c)
+{
+    return map_count(&c->agents);
+}
+
+size_t cluster_framework_count(const struct cluster *c)
+{
+    return map_count(&c->frameworks);
+}
+
+struct cluster_framework *cluster_framework_at(struct cluster *c, struct map_entry **iterator)
+{
+    *iterator = *iterator ? map_next(*iterator) : map_first(&c->frameworks);
+    return *iterator ? map_value(*iterator) : NULL;
+}
+
+void cluster_check_invariants(const struct cluster *c)
+{
+    size_t by_agent = 0, by_framework = 0;
+    for (struct map_entry *e = map_first(&c->agents); e; e = map_next(e)) {
+        const struct cluster_agent *a = map_value(e);
+        CHECK(a->is_listed || a->is_recovered || !list_is_empty(&a->tasks));
+        CHECK((a->hold_until_ms != 0) == !list_is_empty(&a->held));
+        list_for_each(it, &a->tasks)
+        {
+            CHECK(container_of(it, struct cluster_task, in_agent)->agent == a);
+            by_agent++;
+        }
+    }
+    for (struct map_entry *e = map_first(&c->frameworks); e; e = map_next(e)) {
+        const struct cluster_framework *f = map_value(e);
+        CHECK(f->is_listed || !list_is_empty(&f->tasks));
+        list_for_each(it, &f->tasks)
+        {
+            CHECK(container_of(it, struct cluster_task, in_framework)->framework == f);
+            by_framework++;
+        }
+    }
+    CHECK(by_agent == map_count(&c->tasks) && by_framework == map_count(&c->tasks));
+    for (struct map_entry *e = map_first(&c->vips); e; e = map_next(e)) {
+        const struct cluster_vip *v = map_value(e);
+        CHECK(v->count4 > 0 || v->count6 > 0 || !list_is_empty(&v->dirty));
+    }
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cluster.h - the picture of the cluster that names are made from: agents, frameworks and tasks as the master's event
+ * stream tells them (facts: mesos 3.3, net-cron A.4, B.4). Applies events, keeps what naming needs and nothing else, and
+ * owns each entity's record set in the book. No clock, no I/O.
+ *
+ * A new subscription replaces the picture: what the new snapshot does not have goes, except tasks on agents that the new
+ * leader has only recovered and not yet heard of. Those stay until their agent has registered again (and had
+ * CLUSTER_SETTLE_MS to tell its tasks), or for CLUSTER_RECOVERY_MS, so that a failover of the master blanks no name. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/base/list.h"
+#include "common/base/map.h"
+#include "common/base/vip_name.h"
+#include "common/wire/codec.h"
+#include "dns/book.h"
+
+#define CLUSTER_RECOVERY_MS 600000
+#define CLUSTER_SETTLE_MS 10000
+#define CLUSTER_IPS_MAX 16    /* of one task and source, of one host */
+#define CLUSTER_PORTS_MAX 256 /* of one task and kind */
+#define CLUSTER_VIPS_MAX 64   /* of one task */
+#define CLUSTER_MASTERS_MAX 16
+
+struct cluster_ips {
+    uint32_t count;
+    struct dns_ip *v;
+};
+
+enum cluster_source { CLUSTER_NETINFO, CLUSTER_MESOS, CLUSTER_DOCKER, CLUSTER_HOST, CLUSTER_SOURCES };
+
+struct cluster_port {
+    uint16_t number;
+    char *name, *protocol; /* NULL: none */
+};
+
+struct cluster_port_range {
+    uint16_t first, last;
+};
+
+struct cluster_agent;
+struct cluster_framework;
+
+/* A named VIP that a port of the task declares. */
+struct cluster_task_vip {
+    char *label;
+    bool is_host_port; /* its back end is the agent's address, else the task's own */
+};
+
+struct cluster_task {
+    char *id, *name;
+    char *discovery_name; /* NULL: the task has no discovery information (facts: net-cron A.3) */
+    struct cluster_agent *agent;
+    struct cluster_framework *framework;
+    struct list in_agent, in_framework, dirty;
+    uint32_t epoch; /* subscription that last told of it */
+    bool is_running, is_killing, is_unhealthy;
+    bool has_host_port;                   /* some port of it is mapped on the agent */
+    double running_time;                  /* of the newest running status, seconds; addresses are from that */
+    struct cluster_ips ips[CLUSTER_HOST]; /* by source; CLUSTER_HOST is the agent's */
+    struct cluster_port *ports;           /* of the discovery information */
+    uint32_t port_count;
+    struct cluster_port_range *ranges; /* of resources.ports */
+    uint32_t range_count;
+    struct cluster_task_vip *vips;
+    uint32_t vip_count;
+    struct book_set *records;
+    struct vip_use *uses; /* the VIPs this task is counted in */
+    uint32_t use_count;
+};
+
+/* An address or a host name that somebody refers to. */
+struct cluster_host {
+    char *name;
+    uint32_t references;
+    struct cluster_ips ips; /* none while a name is not resolved */
+    struct list wanted;     /* linked: to be given to the resolver */
+};
+
+struct cluster_agent {
+    char *id;
+    struct cluster_host *host; /* of the pid */
+    uint16_t port;
+    bool is_listed;    /* the master knows it as registered; otherwise only tasks refer to it */
+    bool is_recovered; /* of a new leader: not registered again yet */
+    uint32_t epoch;
+    int64_t hold_until_ms; /* tasks of an older epoch stay until then; 0: nothing is held */
+    struct list tasks, dirty, held;
+    struct book_set *records;
+};
+
+struct cluster_framework {
+    char *id;
+    char *name;                /* NULL: only tasks refer to it so far */
+    struct cluster_host *host; /* NULL: none */
+    bool is_listed;
+    uint32_t epoch;
+    struct list tasks, dirty;
+    struct book_set *records;
+};
+
+/* How names are made (facts: net-cron A.9, B.2). Texts are borrowed for the cluster's life. */
+struct cluster_naming {
+    const char *domain; /* "mesos" */
+    enum dns_label_style style;
+    enum cluster_source sources[CLUSTER_SOURCES];
+    size_t source_count;
+    bool serves_unhealthy; /* names of running tasks that fail their health check */
+    bool has_dcos;         /* the zones of DC/OS */
+    struct vip_range vip_range;
+    const char *soa_mname;
+    const struct dns_ip *own_ips; /* addresses we serve at, for soa_mname */
+    size_t own_ip_count;
+    const struct dns_ip *node_ips; /* of this machine, for thisnode.thisdcos.directory */
+    size_t node_ip_count;
+};
+
+struct cluster;
+
+struct cluster *cluster_new(const struct cluster_naming *naming, struct book *book);
+struct cluster *cluster_free(struct cluster *c);
+
+struct cluster_told {
+    bool is_snapshot;
+    double heartbeat_seconds; /* of a snapshot; 0: not said */
+};
+
+/* Applies one event of the stream. 0, or -EPROTO for what cannot be read (nothing of it may have been applied: subscribe
+ * again). The arena is the caller's and is reset between the parts of a large snapshot. */
+int cluster_apply(struct cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
+                  struct arena *arena, struct cluster_told *told, struct err *err);
+
+/* Who leads, and all masters, numeric. The leader is added to the list when it is not in it. */
+struct cluster_master {
+    struct dns_ip ip;
+    uint16_t port;
+};
+void cluster_set_masters(struct cluster *c, const struct cluster_master *leader, const struct cluster_master *masters,
+                         size_t count);
+
+/* Host names that wait to be looked up: gives one at a time and does not give it again, NULL when there is none. The answer
+ * (count 0: it has no address) goes to cluster_resolved. */
+const char *cluster_next_host(struct cluster *c);
+void cluster_resolved(struct cluster *c, const char *host, const struct dns_ip *ips, size_t count);
+
+/* Ends holds that are due. */
+void cluster_tick(struct cluster *c, int64_t now_ms);
+int64_t cluster_next_deadline(const struct cluster *c); /* INT64_MAX: none */
+
+/* Makes the records of everything that changed since the last call; then book_publish shows them. */
+void cluster_flush(struct cluster *c);
+
+size_t cluster_task_count(const struct cluster *c);
+size_t cluster_agent_count(const struct cluster *c);
+size_t cluster_framework_count(const struct cluster *c);
+/* For listings: in the order in which they came up. */
+struct cluster_framework *cluster_framework_at(struct cluster *c, struct map_entry **iterator);
+void cluster_check_invariants(const struct cluster *c);
