@@ -81,19 +81,32 @@ void agent_framework_update(struct agent *a, const Mesos__V1__FrameworkInfo *inf
         (void)agent_framework_open(a, info, packed, len);
 }
 
+/* Nobody acknowledges the updates of a framework that is removed. */
+static void drop_tasks(struct agent *a, struct map *tasks, bool (*which)(const struct agent_task *t))
+{
+    for (struct map_entry *it = map_first(tasks), *next; it != NULL; it = next) {
+        next = map_next(it);
+        if (which(map_value(it)))
+            agent_task_drop(a, map_value(it));
+    }
+}
+
+static bool has_no_container(const struct agent_task *t)
+{
+    return t->executor == NULL || t->executor->state == AGENT_EXECUTOR_TERMINATED;
+}
+
 void agent_framework_shutdown(struct agent *a, struct agent_framework *f)
 {
     agent_trace(a, LOG_LEVEL_INFO, "shutting down framework %s", f->id);
     f->terminating = true;
-    for (struct map_entry *it = map_first(&f->tasks), *next; it != NULL; it = next) {
-        next = map_next(it);
-        struct agent_task *t = map_value(it);
-        if (t->executor == NULL)
-            agent_task_drop(a, t);
-    }
+    drop_tasks(a, &f->tasks, has_no_container);
     for (struct map_entry *it = map_first(&f->executors), *next; it != NULL; it = next) {
         next = map_next(it);
-        agent_executor_shutdown(a, map_value(it));
+        struct agent_executor *e = map_value(it);
+        agent_executor_shutdown(a, e);
+        if (e->state == AGENT_EXECUTOR_TERMINATED)
+            agent_executor_settle(a, e);
     }
     agent_framework_settle(a, f);
 }

@@ -25,6 +25,7 @@
 #define AGENT_UPDATE_UUID_SIZE 16
 #define AGENT_TASK_HISTORY_MAX 16         /* statuses kept per task */
 #define AGENT_TASK_UPDATES_MAX 256        /* unacknowledged ones per task; more are refused with 503 */
+#define AGENT_TASK_BYTES_MAX (6u << 20)   /* of one packed TaskInfo: its record must fit into the store, too */
 #define AGENT_STATUS_BYTES_MAX (1u << 20) /* of one packed status, more is refused with 400 */
 #define AGENT_COMPLETED_TASKS_MAX 200     /* per executor */
 #define AGENT_COMPLETED_EXECUTORS_MAX 150 /* per framework */

@@ -124,6 +124,7 @@ struct order { /* one task of a RunTasks message */
     ProtobufCBinaryData packed;
     const Mesos__V1__ExecutorInfo *executor;
     bool command; /* executor is made for it */
+    bool too_large;
 };
 
 static struct agent_task *record(struct agent *a, struct agent_framework *f, const struct order *o,
@@ -168,8 +169,10 @@ static struct agent_executor *executor_for(struct agent *a, struct agent_framewo
 static void place(struct agent *a, struct agent_framework *f, const struct order *orders, size_t n, bool group)
 {
     for (size_t i = 0; i < n; i++) {
-        const char *why =
-            agent_launch_refusal(orders[i].info, orders[i].executor, orders[i].command, group, f->user, a->out->arena);
+        const char *why = orders[i].too_large ? "the task is larger than 6 MiB" : NULL;
+        if (why == NULL)
+            why =
+                agent_launch_refusal(orders[i].info, orders[i].executor, orders[i].command, group, f->user, a->out->arena);
         if (why == NULL)
             continue;
         for (size_t j = 0; j < n; j++)
@@ -204,6 +207,19 @@ static void place(struct agent *a, struct agent_framework *f, const struct order
     }
 }
 
+/* What the record of a refusal needs of a task that is too large to be kept. */
+static void reduce(struct order *o, struct arena *arena)
+{
+    Mesos__V1__TaskInfo small = MESOS__V1__TASK_INFO__INIT;
+    small.name = arena_strdup(arena, "");
+    small.task_id = o->info->task_id;
+    small.agent_id = o->info->agent_id;
+    size_t len = protobuf_c_message_get_packed_size(&small.base);
+    o->packed = (ProtobufCBinaryData){.data = arena_must_alloc(arena, len), .len = len};
+    (void)protobuf_c_message_pack(&small.base, o->packed.data);
+    o->too_large = true;
+}
+
 /* False when the order cannot be followed at all: nothing is known under that id then. */
 static bool read_order(struct agent *a, struct agent_framework *f, const ProtobufCBinaryData *packed,
                        const Mesos__V1__ExecutorInfo *executor, struct order *o)
@@ -228,6 +244,8 @@ static bool read_order(struct agent *a, struct agent_framework *f, const Protobu
         agent_trace(a, LOG_LEVEL_ERROR, "the master sent a task with an executor id that is none");
         return false;
     }
+    if (packed->len > AGENT_TASK_BYTES_MAX)
+        reduce(o, a->out->arena);
     return true;
 }
 

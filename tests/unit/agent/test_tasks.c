@@ -206,6 +206,39 @@ static void test_framework__shutdown_ends_all_without_updates(void **state)
     rig_free(r);
 }
 
+static void test_framework__shutdown_does_not_wait_for_acknowledgements(void **state)
+{
+    (void)state;
+    struct rig *r = rig_ready();
+    rig_run_to_running(r, "t1", 1);
+    rig_container_ended(r, "t1", LAUNCHER_END_EXITED, 0); /* its last update is on the way */
+    Mesos__V1__TaskInfo *t = rig_task(r, "t2", ",\"command\":{\"value\":\"a\"},\"container\":{\"type\":\"DOCKER\"}");
+    rig_run(r, &t, 1, NULL); /* a refusal as well */
+    rig_shutdown_framework(r);
+    rig_forget_trace(r);
+    struct agent_counts c;
+    agent_count(r->a, &c);
+    assert_int_equal(c.frameworks, 0);
+    assert_int_equal(map_count(&r->disk), 3);
+    rig_wait(r, 60000);
+    rig_expect(r, ""); /* nothing is repeated */
+    rig_free(r);
+}
+
+static void test_tasks__too_large_to_be_kept_is_refused(void **state)
+{
+    (void)state;
+    struct rig *r = rig_ready();
+    Mesos__V1__TaskInfo *t = rig_task(r, "t1", ",\"command\":{\"value\":\"a\"}");
+    t->has_data = true;
+    t->data = (ProtobufCBinaryData){.data = arena_new_array(r->arena, uint8_t, 7 << 20), .len = 7 << 20};
+    rig_run(r, &t, 1, NULL);
+    rig_expect(r, "> status t1 FAILED_CONTAINER_LAUNCH_FAILED\n");
+    for (struct map_entry *e = map_first(&r->disk); e != NULL; e = map_next(e))
+        assert_true(((const struct rig_blob *)map_value(e))->len < 4096);
+    rig_free(r);
+}
+
 static void test_tasks__unsupported_is_refused_by_name(void **state)
 {
     (void)state;
@@ -303,6 +336,8 @@ int main(void)
         cmocka_unit_test(test_kill__unknown_task_is_disowned),
         cmocka_unit_test(test_kill__while_the_executor_is_away_is_made_good),
         cmocka_unit_test(test_framework__shutdown_ends_all_without_updates),
+        cmocka_unit_test(test_framework__shutdown_does_not_wait_for_acknowledgements),
+        cmocka_unit_test(test_tasks__too_large_to_be_kept_is_refused),
         cmocka_unit_test(test_tasks__unsupported_is_refused_by_name),
         cmocka_unit_test(test_tasks__refused_custom_executor_is_taken_back_from_the_master),
         cmocka_unit_test(test_tasks__history_and_completed_ones_are_bounded),
