@@ -464,8 +464,9 @@ static void on_executor_message(struct master *m, struct master_agent *a, const 
 {
     m->counters.messages_executor_to_framework++;
     struct master_framework *f = master_framework_find(m, message->framework_id->value);
+    bool is_small = message->data.len <= MASTER_DATA_BYTES_MAX;
     Mesos__V1__Scheduler__Event *event =
-        f != NULL ? master_send_framework(m, f, MESOS__V1__SCHEDULER__EVENT__TYPE__MESSAGE) : NULL;
+        f != NULL && is_small ? master_send_framework(m, f, MESOS__V1__SCHEDULER__EVENT__TYPE__MESSAGE) : NULL;
     if (event == NULL) {
         m->counters.dropped_messages++; /* best effort: facts 1.13 */
         return;

@@ -8,7 +8,8 @@
 #include "master/roles.h"
 #include "master/send.h"
 
-#define FAILOVER_SECONDS_MAX 9.2e9 /* a signed 64-bit count of nanoseconds */
+#define INFO_BYTES_MAX (256u << 10) /* it goes along with every launch */
+#define FAILOVER_SECONDS_MAX 9.2e9  /* a signed 64-bit count of nanoseconds */
 
 static const char *check_roles(struct master *m, const Mesos__V1__FrameworkInfo *info)
 {
@@ -57,6 +58,8 @@ static const char *check_minimums(struct master *m, const char *role, const Meso
 
 const char *master_framework_info_check(struct master *m, const Mesos__V1__FrameworkInfo *info)
 {
+    if (protobuf_c_message_get_packed_size(&info->base) > INFO_BYTES_MAX)
+        return arena_printf(m->out->arena, "FrameworkInfo has more than %u bytes", INFO_BYTES_MAX);
     if (info->id != NULL && info->id->value[0] != '\0' && !text_is_valid_id(info->id->value))
         return "FrameworkInfo.id is not a valid id";
     if (info->has_failover_timeout &&

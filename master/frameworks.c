@@ -195,6 +195,8 @@ static const char *check_subscription(struct master *m, const char *principal,
         return why;
     char *const *roles, *single;
     size_t count = master_framework_info_roles(info, &roles, &single);
+    if (s->n_suppressed_roles > count)
+        return "there are more suppressed roles than roles";
     for (size_t i = 0; i < s->n_suppressed_roles; i++) {
         size_t j = 0;
         while (j < count && strcmp(roles[j], s->suppressed_roles[i]) != 0)
@@ -253,7 +255,7 @@ void master_frameworks_on_subscribe(struct master *m, stream_id stream, const ch
     }
     Mesos__V1__Scheduler__Call__Subscribe subscribe = *call->subscribe;
     subscribe.framework_info = complete_info(m, call->subscribe->framework_info, principal);
-    Mesos__V1__Scheduler__Call kept = *call;
+    Mesos__V1__Scheduler__Call kept = MESOS__V1__SCHEDULER__CALL__INIT; /* bodies of other calls are not kept */
     kept.framework_id = subscribe.framework_info->id;
     kept.subscribe = &subscribe;
     struct master_write *w = master_registry_begin(m, MASTER_WRITE_SUBSCRIBE, kept.framework_id->value);
@@ -379,7 +381,9 @@ void master_frameworks_on_update(struct master *m, struct master_framework *f, r
     }
     struct master_write *w = master_registry_begin(m, MASTER_WRITE_UPDATE, f->id);
     w->request = request;
-    master_registry_set_message(w, &call->base);
+    Mesos__V1__Scheduler__Call kept = MESOS__V1__SCHEDULER__CALL__INIT; /* bodies of other calls are not kept */
+    kept.update_framework = call->update_framework;
+    master_registry_set_message(w, &kept.base);
     Mesos__V1__FrameworkInfo *complete = complete_info(m, info, NULL);
     master_registry_put_framework(m, w, complete, f->registered_ms, 0);
 }

@@ -18,6 +18,10 @@
  * the next batch. */
 #define COOL_DOWN_MS 1000
 
+/* Frames to agents have a limit (common/wire/link.h): a long LAUNCH goes in several, a task or group fits into one. */
+#define TASK_BYTES_MAX (2u << 20)
+#define RUN_BYTES_MAX (4u << 20)
+
 struct accept {
     struct master *m;
     struct master_framework *f;
@@ -273,8 +277,20 @@ static void launch(struct accept *x, const Mesos__V1__Offer__Operation *op)
     Mesos__V1__TaskInfo **tasks;
     size_t n = tasks_of(op, &tasks);
     Muster__Link__RunTasks *run = new_run(x, n);
+    size_t run_bytes = 0;
     for (size_t i = 0; i < n; i++) {
-        const char *why = op->id != NULL ? "LAUNCH takes no operation id" : launch_one(x, tasks[i], run);
+        size_t bytes = protobuf_c_message_get_packed_size(&tasks[i]->base);
+        const char *why = op->id != NULL ? "LAUNCH takes no operation id" : NULL;
+        if (why == NULL && bytes > TASK_BYTES_MAX)
+            why = arena_printf(x->m->out->arena, "the task has more than %u bytes", TASK_BYTES_MAX);
+        if (run_bytes + bytes > RUN_BYTES_MAX) {
+            send_run(x, run);
+            run = new_run(x, n - i);
+            run_bytes = 0;
+        }
+        if (why == NULL)
+            why = launch_one(x, tasks[i], run);
+        run_bytes += bytes;
         if (why != NULL)
             send_task_failure(x->m, x->f, tasks[i], MESOS__V1__TASK_STATE__TASK_ERROR,
                               MESOS__V1__TASK_STATUS__REASON__REASON_TASK_INVALID, why);
@@ -334,7 +350,10 @@ static const char *launch_whole_group(struct accept *x, const Mesos__V1__Offer__
     struct candidate *list = arena_new_array(x->m->out->arena, struct candidate, n);
     struct master_executor *executor = NULL;
     struct resources *executor_set = NULL;
-    const char *why = check_group(x, group->executor, list, tasks, n);
+    size_t bytes = protobuf_c_message_get_packed_size(&group->base);
+    const char *why = bytes > RUN_BYTES_MAX
+                          ? arena_printf(x->m->out->arena, "the group has more than %u bytes", RUN_BYTES_MAX)
+                          : check_group(x, group->executor, list, tasks, n);
     if (why != NULL)
         return why;
     Mesos__V1__ExecutorInfo *info = prepare_executor(x, group->executor, &executor, &executor_set, &why);

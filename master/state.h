@@ -31,6 +31,8 @@
 #define MASTER_TASK_STATE_COUNT 14 /* values of mesos.v1.TaskState are 0..13 */
 #define MASTER_MINIMUMS_MAX 8      /* amounts in min_allocatable_resources */
 #define MASTER_MINIMUM_NAME_SIZE 48
+/* Of an executor's message or the data of a status: more would not fit into the stream of a scheduler. */
+#define MASTER_DATA_BYTES_MAX (2u << 20)
 #define MASTER_REMOVED_AGENTS_MAX 10000
 #define MASTER_UNREACHABLE_AGENTS_MAX 102400
 #define MASTER_ROLES_MAX 256 /* roles of one framework */

@@ -295,9 +295,11 @@ void master_tasks_on_status_update(struct master *m, struct master_agent *a, con
     }
     m->counters.valid_status_updates++;
     Mesos__V1__TaskStatus *forwarded = (Mesos__V1__TaskStatus *)status;
-    if (status->agent_id == NULL || strcmp(status->agent_id->value, a->id) != 0) {
+    bool is_too_large = status->has_data && status->data.len > MASTER_DATA_BYTES_MAX;
+    if (status->agent_id == NULL || strcmp(status->agent_id->value, a->id) != 0 || is_too_large) {
         forwarded = arena_memdup(m->out->arena, status, sizeof(*status));
         forwarded->agent_id = a->info->id;
+        forwarded->has_data = status->has_data && !is_too_large;
     }
     if (t != NULL)
         apply(m, t, forwarded, latest);

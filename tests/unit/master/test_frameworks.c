@@ -64,6 +64,12 @@ static void test_frameworks__refused_subscriptions(void **state)
         world_free(w);
     }
     struct world *w = world_new();
+    char *large = malloc(400000);
+    memset(large, 'x', 300000);
+    memcpy(large, ",\"webui_url\":\"", 14);
+    strcpy(large + 300000, "\"");
+    assert_null(world_framework(w, 8, large));
+    free(large);
     assert_non_null(world_framework(w, 9, ",\"failover_timeout\":-3")); /* as Mesos takes it */
     world_free(w);
 }

@@ -362,6 +362,40 @@ static void test_launch__stale_status_updates(void **state)
     world_free(w);
 }
 
+/* More than a frame can hold: a launch goes in several, one task or group that is too large is refused. */
+static void test_launch__large_ones_fit_into_frames(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_new("");
+    struct world *w = c.w;
+    char *data = malloc((2u << 20) + 1024), *text = malloc((size_t)9 << 20);
+    static const size_t sizes[] = {1500000, 1500000, 1500000, 1500000, (2u << 20) + 900};
+    size_t len = (size_t)sprintf(text,
+                                 "{\"type\":\"ACCEPT\",\"framework_id\":{\"value\":\"%s\"},\"accept\":{\"offer_ids\":[{"
+                                 "\"value\":\"%s\"}],\"operations\":[{\"type\":\"LAUNCH\",\"launch\":{\"task_infos\":[",
+                                 c.framework, c.offer);
+    for (size_t i = 0; i < 5; i++) {
+        memset(data, 'x', sizes[i]);
+        data[sizes[i]] = '\0';
+        len += (size_t)sprintf(text + len,
+                               "%s{\"name\":\"n\",\"task_id\":{\"value\":\"t%zu\"},\"agent_id\":{\"value\":\"%s\"},"
+                               "\"resources\":[" WORLD_SCALAR("cpus", 0.1) "],\"command\":{\"value\":\"%s\"}}",
+                               i > 0 ? "," : "", i, c.agent, data);
+    }
+    strcpy(text + len, "]}}]}}");
+    world_forget(w);
+    world_call(w, 9, "%s", text);
+    assert_int_equal(WORLD_LINK(w, 1, Muster__Link__RunTasks, run_tasks, 0)->n_tasks, 2);
+    assert_int_equal(WORLD_LINK(w, 1, Muster__Link__RunTasks, run_tasks, 1)->n_tasks, 2);
+    assert_non_null(strstr(world_update(w, 9, 0)->message, "bytes"));
+    for (size_t i = 0; i < w->sent_count; i++)
+        if (w->sent[i].type == MASTER_EFFECT_LINK_SEND)
+            assert_true(protobuf_c_message_get_packed_size(&w->sent[i].link->base) < (8u << 20));
+    free(data);
+    free(text);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_launch__rest_is_filtered_and_offered_later),
         cmocka_unit_test(test_launch__group_all_or_nothing),
         cmocka_unit_test(test_launch__kill),
+        cmocka_unit_test(test_launch__large_ones_fit_into_frames),
         cmocka_unit_test(test_launch__stale_status_updates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
