@@ -140,7 +140,16 @@ static void on_reregister(struct books *b, link_id link, const Muster__Link__Rer
     }
 }
 
-static void on_input(struct books *b, const struct master_event *in, struct arena *a)
+/* The master wanted nothing of it: a report on a connection that the agent has given up, or from nobody. */
+static bool is_link_closed(const struct master_effects *out, link_id link)
+{
+    for (size_t i = 0; i < out->count; i++)
+        if (out->items[i].type == MASTER_EFFECT_LINK_CLOSE && out->items[i].link_close.link == link)
+            return true;
+    return false;
+}
+
+static void on_input(struct books *b, const struct master_event *in, const struct master_effects *out, struct arena *a)
 {
     char key[24];
     if (in->type != MASTER_EVENT_LINK_MESSAGE)
@@ -150,6 +159,8 @@ static void on_input(struct books *b, const struct master_event *in, struct aren
         const Mesos__V1__AgentInfo *info = m->register_->agent_info;
         resources_free(
             map_put(&b->new_ones, link_key(in->link_message.link, key), from_wire(info->resources, info->n_resources)));
+    } else if (m->reregister != NULL && is_link_closed(out, in->link_message.link)) {
+        return;
     } else if (m->reregister != NULL) {
         on_reregister(b, in->link_message.link, m->reregister, a);
     } else if (m->status_update != NULL) {
@@ -237,7 +248,7 @@ static void seen(void *state, const struct sim_seen *s)
         return;
     struct arena *a = arena_new(0);
     b->has_changed = false;
-    on_input(b, s->in, a);
+    on_input(b, s->in, s->out, a);
     for (size_t i = 0; i < s->out->count; i++) {
         const struct master_effect *x = &s->out->items[i];
         if (x->type == MASTER_EFFECT_LINK_SEND)

@@ -13,6 +13,7 @@
 struct known {
     int rank;     /* of the newest state, -1 none */
     int terminal; /* state, -1 none */
+    bool is_lost; /* the newest word was that the agent is out of reach, or unknown: it may be all there ever is */
     int containers_started, containers_ended;
 };
 
@@ -110,6 +111,7 @@ static void on_update(struct books *b, const struct sim_seen *s)
         world_violate(b->world, "3", "task %s: %s comes after a later state", s->task_id, name(state));
     if (rank > k->rank)
         k->rank = rank;
+    k->is_lost = rank < 0;
     if (sim_state_is_terminal(s->status->state))
         k->terminal = state;
 }
@@ -139,7 +141,7 @@ static void settled(void *state)
     for (struct map_entry *e = map_first(&b->tasks); e != NULL; e = map_next(e)) {
         const struct known *k = map_value(e);
         bool runs = k->containers_started > k->containers_ended;
-        if (k->containers_ended > 0 && k->terminal < 0)
+        if (k->containers_ended > 0 && k->terminal < 0 && !k->is_lost)
             world_violate(b->world, "3", "the container of %s ended, its framework was never told", map_key(e));
         if (runs && k->terminal >= 0)
             world_violate(b->world, "6", "%s runs, but its framework saw %s", map_key(e), name(k->terminal));

@@ -82,6 +82,9 @@ struct cluster *cluster_new_random(uint64_t seed)
     for (int i = 0; i < CHAOS_KINDS; i++)
         f->kinds |= rng_below(&w->rng, 2) ? 1u << i : 0;
     add_nodes(c, (int)world_draw(w, 1, CLUSTER_AGENTS_MAX), (int)world_draw(w, 1, 3), (size_t)world_draw(w, 1, 8));
+    for (int i = 1; rng_below(&w->rng, 8) == 0 && i < c->agent_count; i++) /* behind one address, as containers of a host */
+        memcpy(sim_agent_node(c->agents[i])->ip, sim_agent_node(c->agents[0])->ip,
+               sizeof(sim_agent_node(c->agents[0])->ip));
     if (rng_below(&w->rng, 2) == 0)
         cluster_add_marathon(c, (int)world_draw(w, 0, 4));
     return c;
@@ -184,6 +187,10 @@ static void one_fault(struct cluster *c, enum chaos_kind kind)
     case CHAOS_SCALE_APP:
         if (c->marathon != NULL)
             sim_marathon_set_wanted(c->marathon, (int)rng_below(&w->rng, SIM_MARATHON_APPS), (int)world_draw(w, 0, 6));
+        break;
+    case CHAOS_UNREGISTER:
+        if (rng_below(&w->rng, 4) == 0)
+            sim_agent_unregister(a);
         break;
     case CHAOS_KINDS:
         break;

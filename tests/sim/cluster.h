@@ -29,6 +29,7 @@ enum chaos_kind {
     CHAOS_CRASH_MARATHON,
     CHAOS_CUT_MARATHON,
     CHAOS_SCALE_APP,
+    CHAOS_UNREGISTER,
     CHAOS_KINDS,
 };
 

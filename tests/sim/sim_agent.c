@@ -468,6 +468,13 @@ struct sim_store *sim_agent_store(struct sim_agent *a)
     return a->store;
 }
 
+void sim_agent_unregister(struct sim_agent *a)
+{
+    struct agent_event in = {.type = AGENT_IN_UNREGISTER};
+    if (a->node.is_up && !a->is_ending)
+        step(a, &in);
+}
+
 const struct agent *sim_agent_core(const struct sim_agent *a)
 {
     return a->core;

@@ -14,6 +14,7 @@ struct batch {
     size_t count;
     uint64_t token;
     bool fails;
+    bool may_be_there; /* fails, but only after it got to the disk */
 };
 
 struct sim_store {
@@ -109,7 +110,7 @@ static void on_flushed(void *ctx)
     struct sim_store *s = b->store;
     uint64_t token = b->token;
     int result = b->fails ? -EIO : 0;
-    if (!b->fails || rng_below(&s->node->world->rng, 2) == 0)
+    if (!b->fails || b->may_be_there)
         apply(b);
     free_batch(b);
     if (result != 0)
@@ -140,10 +141,11 @@ void sim_store_put(struct sim_store *s, const struct store_write *writes, size_t
             ((char *)b->writes[i].value)[writes[i].value_len] = '\0';
         }
     }
-    if (s->fail_next || world_chance(w, w->faults.store_fail_ppm))
-        s->has_failed = true;
+    bool is_first_to_fail = !s->has_failed && (s->fail_next || world_chance(w, w->faults.store_fail_ppm));
+    s->has_failed = s->has_failed || is_first_to_fail;
     s->fail_next = false;
     b->fails = s->has_failed;
+    b->may_be_there = is_first_to_fail && rng_below(&w->rng, 2) == 0;
     int64_t at = w->now_ms + world_draw(w, 0, w->faults.store_ms_max);
     if (at < s->last_ms)
         at = s->last_ms;
