@@ -93,18 +93,17 @@ static const char *name(int state)
     return wire_enum_name(&mesos__v1__task_state__descriptor, state);
 }
 
-static bool is_reconciliation(const Mesos__V1__TaskStatus *status)
-{
-    return !status->has_uuid && status->has_reason &&
-           status->reason == MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION;
-}
-
 static void on_update(struct books *b, const struct sim_seen *s)
 {
     struct known *k = find(b, s->framework_id, s->task_id);
     int state = (int)s->status->state, rank = rank_of(s->status->state);
-    if (k->terminal >= 0 && (rank == 4 || rank < 0) && is_reconciliation(s->status))
-        return; /* "not there" is no news of a task that has ended: a KILL on its way may still ask for it */
+    /* "Not there" by the master is no news of a task that has ended: a call on its way may still have asked for it. */
+    if (k->terminal >= 0 && (rank == 4 || rank < 0) && !s->status->has_uuid)
+        return;
+    /* LOST is what a master says when it takes an agent for removed. The agent may not have heard of it, and come back
+     * (facts: mesos 1.11): then all begins anew. */
+    if (k->terminal == (int)MESOS__V1__TASK_STATE__TASK_LOST && state != k->terminal)
+        k->terminal = k->rank = -1;
     if (k->terminal >= 0 && state != k->terminal)
         world_violate(b->world, "3", "task %s was %s and is %s now", s->task_id, name(k->terminal), name(state));
     else if (rank >= 0 && rank < k->rank)

@@ -287,6 +287,10 @@ static void on_update(struct sim_framework *f, const Mesos__V1__TaskStatus *stat
                             .status = status};
     world_seen(w, &seen);
     struct task *t = map_get(&f->tasks, id);
+    if (t == NULL && !is_over && status->state != MESOS__V1__TASK_STATE__TASK_UNREACHABLE && status->agent_id != NULL) {
+        t = add_task(f, id, status->agent_id->value); /* lost once and here again: it has been replaced, away with it */
+        t->is_given_up = true;
+    }
     if (t != NULL) {
         t->state = (int)status->state;
         note_reach(f, t, status->state == MESOS__V1__TASK_STATE__TASK_UNREACHABLE);

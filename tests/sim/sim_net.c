@@ -95,8 +95,11 @@ static int64_t arrival(struct sim_conn *c, int to)
     const struct sim_node *a = c->side[0].node, *b = c->side[1].node;
     int64_t at = w->now_ms + world_draw(w, 0, w->faults.latency_ms_max);
     int64_t cut = w->cut_until_ms[a->index][b->index];
-    if (cut > w->now_ms && a != b)
-        at = cut + world_draw(w, 0, 1000);
+    if (cut > w->now_ms && a != b) { /* sent again after pauses that double: the last one is as long as the cut was */
+        int64_t pause_ms = cut - w->now_ms;
+        pause_ms = pause_ms < 1000 ? 1000 : pause_ms > 30000 ? 30000 : pause_ms;
+        at = cut + world_draw(w, 0, pause_ms);
+    }
     if (at < c->side[to].last_ms)
         at = c->side[to].last_ms;
     c->side[to].last_ms = at;
