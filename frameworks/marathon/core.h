@@ -161,9 +161,15 @@ enum reason { /* why an offer was not used, in the order of the funnel (facts 1.
 };
 #define REASON_COUNT REASON_FITS
 
-struct last_offer { /* newest offer of one agent, for the debug view of the queue */
+struct offer_text { /* an offer as the debug view of the queue shows it, shared by all apps that could not use it */
+    unsigned refs;
+    char json[];
+};
+struct offer_text *marathon_offer_text_unref(struct offer_text *t); /* accepts NULL, returns NULL */
+
+struct last_offer { /* newest offer of one agent */
     enum reason reason;
-    char *json; /* NULL when it was used */
+    struct offer_text *text; /* NULL when it was used */
     int64_t at_ms;
 };
 

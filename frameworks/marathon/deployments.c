@@ -111,6 +111,7 @@ static bool do_restart(struct marathon *m, struct plan_action *a, struct service
 {
     if (!a->has_limits)
         begin_restart(m, a, s);
+    rolling_note_healthy(&a->limits, s->tally[TALLY_OLD_HEALTHY] + s->tally[TALLY_FRESH_READY]);
     struct rolling_state state = {.instances = s->app->instances,
                                   .old_healthy = s->tally[TALLY_OLD_HEALTHY],
                                   .old_unhealthy = s->tally[TALLY_OLD_UNHEALTHY],

@@ -11,6 +11,7 @@
 #include "frameworks/sdk/match.h"
 
 #define LAST_OFFERS_MAX 256 /* agents per app that the debug view of the queue remembers */
+#define OFFER_TEXT_BYTES_MAX (64u << 10)
 #define UNSETTLED_REFUSE_S 1.0
 
 struct offer_use { /* one offer of this step */
@@ -18,6 +19,7 @@ struct offer_use { /* one offer of this step */
     struct resources *pool; /* what is left of it */
     Mesos__V1__TaskInfo **tasks;
     size_t task_count, task_capacity;
+    struct offer_text *text; /* NULL until somebody needs it */
     struct arena *scratch;
 };
 
@@ -279,9 +281,34 @@ static void write_offer(const Mesos__V1__Offer *offer, struct json_writer *w)
     json_end_object(w);
 }
 
+struct offer_text *marathon_offer_text_unref(struct offer_text *t)
+{
+    if (t && --t->refs == 0)
+        free(t);
+    return NULL;
+}
+
+/* Written once per offer, however many apps could not use it. */
+static struct offer_text *text_of_offer(struct offer_use *u)
+{
+    if (u->text == NULL) {
+        struct buf b;
+        struct json_writer w;
+        buf_init(&b, OFFER_TEXT_BYTES_MAX);
+        json_writer_init(&w, &b);
+        write_offer(u->offer, &w);
+        size_t n = b.overflowed ? 0 : buf_len(&b);
+        u->text = xcalloc(1, sizeof(*u->text) + n + 3);
+        u->text->refs = 1;
+        memcpy(u->text->json, n ? (const char *)buf_data(&b) : "{}", n ? n : 2);
+        buf_deinit(&b);
+    }
+    u->text->refs++;
+    return u->text;
+}
+
 /* The newest offer of each agent, for people who ask why nothing starts. */
-static void note_offer(struct marathon *m, struct service *s, const Mesos__V1__Offer *offer, enum reason reason,
-                       bool was_used)
+static void note_offer(struct marathon *m, struct service *s, struct offer_use *u, enum reason reason, bool was_used)
 {
     s->offers_processed++;
     if (was_used) {
@@ -291,7 +318,7 @@ static void note_offer(struct marathon *m, struct service *s, const Mesos__V1__O
         s->last_unused_ms = m->wall_ms;
         s->declined[reason]++;
     }
-    const char *agent = offer->agent_id->value;
+    const char *agent = u->offer->agent_id->value;
     struct last_offer *o = map_get(&s->last_offers, agent);
     if (o == NULL) {
         if (map_count(&s->last_offers) >= LAST_OFFERS_MAX)
@@ -299,17 +326,9 @@ static void note_offer(struct marathon *m, struct service *s, const Mesos__V1__O
         o = xcalloc(1, sizeof(*o));
         (void)map_put(&s->last_offers, agent, o); /* was not there */
     }
-    free(o->json);
+    (void)marathon_offer_text_unref(o->text);
     *o = (struct last_offer){.reason = was_used ? REASON_FITS : reason, .at_ms = m->wall_ms};
-    if (!was_used) {
-        struct buf b;
-        struct json_writer w;
-        buf_init(&b, 64 << 10);
-        json_writer_init(&w, &b);
-        write_offer(offer, &w);
-        o->json = b.overflowed ? NULL : buf_steal_str(&b);
-        buf_deinit(&b);
-    }
+    o->text = was_used ? NULL : text_of_offer(u);
 }
 
 /* Launches what fits of one app. */
@@ -331,7 +350,7 @@ static void use_offer(struct marathon *m, struct service *s, struct offer_use *u
         (void)resources_free(taken);
         was_used = true;
     }
-    note_offer(m, s, u->offer, reason, was_used);
+    note_offer(m, s, u, reason, was_used);
 }
 
 static bool process_offer(struct marathon *m, const Mesos__V1__Offer *offer, struct arena *scratch)
@@ -349,6 +368,7 @@ static bool process_offer(struct marathon *m, const Mesos__V1__Offer *offer, str
     if (u.task_count > 0)
         accept(m, &u);
     (void)resources_free(u.pool);
+    (void)marathon_offer_text_unref(u.text);
     free(u.tasks);
     return u.task_count > 0;
 }

@@ -159,7 +159,9 @@ static int load_instance(struct marathon *m, const struct marathon_item *item, c
     struct app *spec = s ? spec_of(m, s, int_of(json, "version")) : NULL;
     enum condition condition;
     bool is_launched = json_object_get(json, "task") != NULL;
-    if (spec == NULL || !parse_condition(json_string_value(json_object_get(json, "condition")), &condition) ||
+    bool has_agent = json_is_string(json_object_get(json, "agent")) && json_is_string(json_object_get(json, "host"));
+    if (spec == NULL || (is_launched && !has_agent) ||
+        !parse_condition(json_string_value(json_object_get(json, "condition")), &condition) ||
         is_launched == (condition == CONDITION_SCHEDULED)) {
         (void)app_unref(spec);
         json_decref(json);

@@ -230,6 +230,11 @@ static int start(struct shell *s, struct err *err)
     return 0;
 }
 
+static bool is_loopback(const char *ip)
+{
+    return strncmp(ip, "127.", 4) == 0 || strcmp(ip, "::1") == 0;
+}
+
 static void on_first_turn(void *ctx)
 {
     struct shell *s = ctx;
@@ -238,6 +243,9 @@ static void on_first_turn(void *ctx)
     s->ready_watch = loop_before_sleep_remove(s->ready_watch);
     log_info("marathon serves at http://%s:%u with state in %s", s->options.http_address, http_server_port(s->server),
              s->options.work_dir);
+    if (!is_loopback(s->options.http_address))
+        log_warning("whoever reaches %s can run commands on this cluster: the API asks for no password",
+                    s->options.http_address);
     ready_notify(s->options.http_address, http_server_port(s->server));
 }
 

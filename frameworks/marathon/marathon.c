@@ -2,6 +2,7 @@
  * marathon.c - the step function: one event in, what follows from it, effects out. */
 #include "frameworks/marathon/marathon.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,7 +328,7 @@ int marathon_step(struct marathon *m, const struct marathon_event *in, struct ma
         marathon_update_demand(m);
     }
     marathon_outbox_end(m, out);
-    return m->is_failed ? -1 : 0;
+    return m->is_failed ? -EIO : 0;
 }
 
 int64_t marathon_next_deadline(const struct marathon *m)

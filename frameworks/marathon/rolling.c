@@ -20,9 +20,14 @@ struct rolling_limits rolling_limits(int64_t instances, double minimum_health, d
     double n = (double)instances;
     struct rolling_limits l = {.healthy_min = (int64_t)ceil(n * minimum_health),
                                .capacity_max = (int64_t)(n * (1 + maximum_over))};
-    if (l.healthy_min == l.capacity_max && l.capacity_max <= healthy)
-        l.capacity_max++; /* no room to move otherwise */
+    rolling_note_healthy(&l, healthy);
     return l;
+}
+
+void rolling_note_healthy(struct rolling_limits *l, int64_t healthy)
+{
+    if (l->healthy_min == l->capacity_max && l->capacity_max <= healthy)
+        l->capacity_max++; /* no room to move otherwise */
 }
 
 struct rolling_decision rolling_decide(const struct rolling_limits *limits, const struct rolling_state *s)

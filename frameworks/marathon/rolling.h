@@ -14,6 +14,10 @@ struct rolling_limits {
 /* instances, minimum_health and maximum_over of the new definition; healthy: instances that are healthy when it starts. */
 struct rolling_limits rolling_limits(int64_t instances, double minimum_health, double maximum_over, int64_t healthy);
 
+/* More are healthy by now than at the start: room to move that was not given then is given now. Called before each
+ * decision. */
+void rolling_note_healthy(struct rolling_limits *limits, int64_t healthy);
+
 struct rolling_state {
     int64_t instances;     /* wanted */
     int64_t old_healthy;   /* not told to end yet */

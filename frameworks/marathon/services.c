@@ -27,7 +27,7 @@ static void free_last_offers(struct service *s)
 {
     for (struct map_entry *e = map_first(&s->last_offers); e; e = map_next(e)) {
         struct last_offer *o = map_value(e);
-        free(o->json);
+        o->text = marathon_offer_text_unref(o->text);
         free(o);
     }
     map_deinit(&s->last_offers);

@@ -126,11 +126,11 @@ static void write_unused_offers(const struct service *s, struct json_writer *w)
     json_begin_array(w);
     for (struct map_entry *e = map_first(&s->last_offers); e; e = map_next(e)) {
         const struct last_offer *o = map_value(e);
-        if (o->json == NULL)
+        if (o->text == NULL)
             continue;
         json_begin_object(w);
         json_put_key(w, "offer");
-        json_put_raw(w, o->json, strlen(o->json));
+        json_put_raw(w, o->text->json, strlen(o->text->json));
         json_put_key(w, "reason");
         json_begin_array(w);
         json_put_string(w, reason_name(o->reason));

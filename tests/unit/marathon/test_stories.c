@@ -157,6 +157,36 @@ static void story__scheduler_restart_in_the_middle_of_everything(void **state)
     }
 }
 
+static void story__restart_of_a_checked_app_with_no_room(void **state)
+{
+    (void)state;
+    /* {1, 0} and health checks: after a restart of the scheduler no health is known, and the update must still come to its
+     * end without going below its floor. */
+    struct world w;
+    world_init(&w);
+    w.answers_probes = true;
+    post_sleeper(&w, 3,
+                 ",\"upgradeStrategy\":{\"minimumHealthCapacity\":1,\"maximumOverCapacity\":0},\"healthChecks\":[{"
+                 "\"protocol\":\"TCP\",\"intervalSeconds\":2}]");
+    world_flow(&w);
+    world_pass(&w, 5000);
+    assert_int_equal(world_count(&w, "/s", "tasksHealthy"), 3);
+    world_put(&w, "/s", "{\"cmd\":\"sleep 2000\"}", false);
+    world_flow(&w);
+    world_restart(&w, true);
+    for (int round = 0; round < 20; round++) {
+        world_pass(&w, 2000);
+        assert_true(world_running(&w) >= 3);
+        world_flow(&w);
+        assert_true(world_alive(&w) <= 4);
+    }
+    assert_int_equal(world_count(&w, "/s", "deployments"), 0);
+    assert_int_equal(world_running(&w), 3);
+    for (size_t k = 0; k < 3; k++)
+        assert_string_equal(world_task(&w, k)->info->command->value, "sleep 2000");
+    world_deinit(&w);
+}
+
 static void story__restart_without_a_deployment_touches_nothing(void **state)
 {
     (void)state;
@@ -598,6 +628,7 @@ int main(void)
         cmocka_unit_test(story__every_ended_task_is_replaced_after_a_delay),
         cmocka_unit_test(story__rolling_update_keeps_the_floor),
         cmocka_unit_test(story__scheduler_restart_in_the_middle_of_everything),
+        cmocka_unit_test(story__restart_of_a_checked_app_with_no_room),
         cmocka_unit_test(story__restart_without_a_deployment_touches_nothing),
         cmocka_unit_test(story__nothing_is_told_before_it_is_stored),
         cmocka_unit_test(story__failed_write_is_the_end),

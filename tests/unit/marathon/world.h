@@ -53,6 +53,9 @@ struct world {
     uint64_t probe_id;    /* newest probe, 0: none waits */
     uint16_t probe_port;
     size_t probes_out;
+    bool answers_probes; /* with success, at once */
+    uint64_t probes[64]; /* to be answered */
+    size_t probe_count;
     size_t declined;
     char *fatal;
     unsigned offer_number;
@@ -129,6 +132,7 @@ WORLD_FN void world_restart(struct world *w, bool up)
     w->held_token = 0;
     w->probe_id = 0;
     w->held_token = 0;
+    w->probe_count = 0;
     w->is_up = false;
     w->config.seed++; /* every process draws other ids */
     world_start_core(w);
@@ -241,6 +245,8 @@ WORLD_FN void world_on_effect(struct world *w, const struct marathon_effect *e)
         w->probe_id = e->probe.probe_id;
         w->probe_port = e->probe.port;
         w->probes_out++;
+        if (w->answers_probes && w->probe_count < 64)
+            w->probes[w->probe_count++] = e->probe.probe_id;
         return;
     case MARATHON_EFFECT_PUBLISH:
         (void)buf_printf(&w->published, "%s %s\n", e->publish.event_type, e->publish.json);
@@ -281,6 +287,12 @@ WORLD_FN void world_step(struct world *w, struct marathon_event *in)
     world_one_step(w, in);
     if (!w->hold_writes)
         world_confirm_writes(w);
+    if (w->probe_count > 0) {
+        struct marathon_event done = {.type = MARATHON_EVENT_PROBE_DONE};
+        done.probe_done.probe_id = w->probes[--w->probe_count];
+        done.probe_done.is_success = true;
+        world_step(w, &done);
+    }
 }
 
 /* Moves the clock in the steps the core asks for. */
