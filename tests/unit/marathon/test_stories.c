@@ -393,6 +393,7 @@ static void answer_probe(struct world *w, bool good)
     in.probe_done = (struct marathon_probe_result){
         .probe_id = w->probe_id, .is_success = good, .http_status = good ? 200 : 500, .cause = good ? NULL : "status 500"};
     w->probe_id = 0;
+    w->probe_count = 0;
     world_step(w, &in);
 }
 

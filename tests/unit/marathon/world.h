@@ -245,8 +245,8 @@ WORLD_FN void world_on_effect(struct world *w, const struct marathon_effect *e)
         w->probe_id = e->probe.probe_id;
         w->probe_port = e->probe.port;
         w->probes_out++;
-        if (w->answers_probes && w->probe_count < 64)
-            w->probes[w->probe_count++] = e->probe.probe_id;
+        CHECK(w->probe_count < 512);
+        w->probes[w->probe_count++] = e->probe.probe_id;
         return;
     case MARATHON_EFFECT_PUBLISH:
         (void)buf_printf(&w->published, "%s %s\n", e->publish.event_type, e->publish.json);
@@ -287,7 +287,7 @@ WORLD_FN void world_step(struct world *w, struct marathon_event *in)
     world_one_step(w, in);
     if (!w->hold_writes)
         world_confirm_writes(w);
-    if (w->probe_count > 0) {
+    if (w->answers_probes && w->probe_count > 0) {
         struct marathon_event done = {.type = MARATHON_EVENT_PROBE_DONE};
         done.probe_done.probe_id = w->probes[--w->probe_count];
         done.probe_done.is_success = true;
