@@ -13,6 +13,7 @@
 #define HEARTBEAT_MS 10000
 #define MESSAGE_BYTES 4096 /* a reader may be behind by so many bytes per message of its bound */
 #define FILTERS_MAX 32
+#define READERS_MAX 256
 
 struct reader {
     struct list link;
@@ -27,6 +28,7 @@ struct event_streams {
     struct list readers;
     struct loop_timer *heartbeat;
     size_t pending_bytes_max;
+    size_t reader_count;
 };
 
 static void on_heartbeat(void *ctx)
@@ -114,11 +116,16 @@ static void on_closed(void *ctx, struct http_exchange *x)
     (void)snprintf(peer, sizeof(peer), "%s", http_exchange_peer(x)); /* addresses fit */
     list_remove(&r->link);
     free(r);
+    e->reader_count--;
     publish_presence(e, "event_stream_detached", peer, loop_wall_ms(e->loop));
 }
 
 void event_streams_attach(struct event_streams *e, struct http_exchange *x, const struct http_message *m, int64_t wall_ms)
 {
+    if (e->reader_count >= READERS_MAX) {
+        api_send_message(x, 503, "There are %d event streams already", READERS_MAX);
+        return;
+    }
     struct reader *r = xcalloc(1, sizeof(*r));
     const char *type;
     r->streams = e;
@@ -131,5 +138,6 @@ void event_streams_attach(struct event_streams *e, struct http_exchange *x, cons
     if (list_is_empty(&e->readers))
         loop_timer_start(e->heartbeat, HEARTBEAT_MS);
     list_push_back(&e->readers, &r->link);
+    e->reader_count++;
     publish_presence(e, "event_stream_attached", http_exchange_peer(x), wall_ms);
 }

@@ -207,7 +207,7 @@ static const struct schema_field app_fields[] = {
     {"mem", NUMBER_FROM(0)},
     {"disk", NUMBER_FROM(0)},
     {"gpus", INT_FROM(0)},
-    {"instances", {.kind = SCHEMA_INT, .min = 0, .max = 1000000}},
+    {"instances", {.kind = SCHEMA_INT, .min = 0, .max = 100000}},
     {"constraints", ARRAY_UP_TO(constraint_type, 64)},
     {"acceptedResourceRoles", ARRAY_UP_TO(string_type, 64)},
     {"role", STRING},

@@ -282,6 +282,20 @@ static bool fits_store(const struct plan_change *changes, size_t count, struct o
     return out->status == 0;
 }
 
+#define INSTANCES_WANTED_MAX 1000000 /* each costs memory from the moment it is wanted */
+
+static bool fits_memory(const struct marathon *m, const struct plan_change *changes, size_t count, struct outcome *out)
+{
+    int64_t wanted = m->instances_wanted;
+    for (size_t k = 0; k < count; k++) {
+        wanted -= changes[k].original ? changes[k].original->instances : 0;
+        wanted += changes[k].target ? changes[k].target->instances : 0;
+    }
+    if (wanted > INSTANCES_WANTED_MAX && wanted > m->instances_wanted)
+        refuse(out, 422, "All apps together must not have more than %d instances.", INSTANCES_WANTED_MAX);
+    return out->status == 0;
+}
+
 /* true: nothing stands in the way any more. */
 static bool clear_way(struct marathon *m, const struct plan *plan, bool force, struct outcome *out)
 {
@@ -354,7 +368,8 @@ void marathon_change_root(struct marathon *m, struct plan_change *changes, size_
             "using force=true parameter. You can increase max deployment number by using --max_running_deployments "
             "parameter but be advised that this can have negative effects on the performance.",
             (long long)max);
-    } else if (fits_store(changes, count, out) && assign_ports(m, changes, count, out)) {
+    } else if (fits_memory(m, changes, count, out) && fits_store(changes, count, out) &&
+               assign_ports(m, changes, count, out)) {
         int64_t version_ms = marathon_next_version(m);
         for (size_t k = 0; k < count; k++)
             set_versions(&changes[k], version_ms);

@@ -259,6 +259,7 @@ struct marathon {
     struct map groups;         /* id -> number of apps below, as a pointer-sized count */
     uint16_t port_uses[65536]; /* service ports of the root */
     int64_t last_version_ms;
+    int64_t instances_wanted; /* by all apps of the root together */
     struct heap timers;
     struct timer scale_timer, reconcile_timer;
     struct list touched_services, touched_deployments, dirty_instances;
@@ -334,6 +335,7 @@ void marathon_service_ensure(struct marathon *m, struct service *s);
 void marathon_service_schedule(struct marathon *m, struct service *s, int64_t count, bool is_awaited);
 void marathon_service_recount(struct marathon *m, struct service *s);
 void marathon_service_reset_backoff(struct marathon *m, struct service *s);
+void marathon_service_forget_offers(struct service *s);
 /* Puts the service into the list of those that may launch, or takes it out. */
 void marathon_service_queue(struct marathon *m, struct service *s);
 /* Time from which instances may be launched, 0: now. */

@@ -159,6 +159,7 @@ void marathon_instance_enqueue(struct marathon *m, struct instance *i)
         s->queued_since_ms = m->wall_ms;
         s->offers_processed = s->offers_unused = 0;
         memset(s->declined, 0, sizeof(s->declined));
+        marathon_service_forget_offers(s);
     }
     list_push_back(&s->scheduled, &i->queue_link);
     m->demand_grew = true;

@@ -23,7 +23,7 @@ struct service *marathon_service_new(struct marathon *m, const char *id)
     return s;
 }
 
-static void free_last_offers(struct service *s)
+void marathon_service_forget_offers(struct service *s)
 {
     for (struct map_entry *e = map_first(&s->last_offers); e; e = map_next(e)) {
         struct last_offer *o = map_value(e);
@@ -47,7 +47,7 @@ void marathon_service_free(struct marathon *m, struct service *s)
     free(s->versions);
     (void)app_unref(s->app);
     (void)spread_free(s->spread);
-    free_last_offers(s);
+    marathon_service_forget_offers(s);
     map_deinit(&s->last_offers);
     free(s->failure);
     free(s);
@@ -101,6 +101,7 @@ void marathon_service_set_app(struct marathon *m, struct service *s, struct app 
     if (!s->is_deleted) {
         count_groups(m, s->id, false);
         use_ports(m, s->app, false);
+        m->instances_wanted -= s->app->instances;
     }
     bool is_new_config = app && s->app && app->last_config_change_ms != s->app->last_config_change_ms;
     s->is_deleted = app == NULL;
@@ -109,6 +110,7 @@ void marathon_service_set_app(struct marathon *m, struct service *s, struct app 
         s->app = app;
         count_groups(m, s->id, true);
         use_ports(m, app, true);
+        m->instances_wanted += app->instances;
     }
     if (is_new_config)
         launch_backoff_reset(&s->backoff);

@@ -601,6 +601,25 @@ static void story__lost_connection_loses_no_kill(void **state)
     world_deinit(&w);
 }
 
+static void story__instances_are_bounded_over_all_apps(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    struct marathon_request r = {.type = MARATHON_PUT_APPS, .partial = true};
+    world_request(&w, &r, "[{\"id\":\"/a\",\"cmd\":\"x\",\"instances\":100001}]");
+    assert_int_equal(w.status, 422);
+    char body[2048] = "[";
+    for (int k = 0; k < 11; k++)
+        (void)snprintf(body + strlen(body), sizeof(body) - strlen(body),
+                       "%s{\"id\":\"/a%d\",\"cmd\":\"x\",\"instances\":99999}", k ? "," : "", k);
+    strcat(body, "]");
+    world_request(&w, &r, body);
+    assert_int_equal(w.status, 422);
+    assert_non_null(strstr(w.body, "All apps together"));
+    world_deinit(&w);
+}
+
 static void story__many_tasks_at_once(void **state)
 {
     (void)state;
@@ -646,6 +665,7 @@ int main(void)
         cmocka_unit_test(story__constraints_hold_over_offers),
         cmocka_unit_test(story__mesos_health_decides),
         cmocka_unit_test(story__lost_connection_loses_no_kill),
+        cmocka_unit_test(story__instances_are_bounded_over_all_apps),
         cmocka_unit_test(story__many_tasks_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
