@@ -343,6 +343,8 @@ static void commit(struct marathon *m, struct plan *plan, int64_t version_ms, st
     d->version_ms = version_ms;
     d->plan = *plan;
     *plan = (struct plan){0};
+    if (m->posting) /* the first that a reader of the event stream hears of it (facts 4.15) */
+        marathon_publish_post(m, m->posting, d->plan.changes[0].target);
     for (size_t k = 0; k < d->plan.change_count; k++)
         commit_change(m, &d->plan.changes[k]);
     strcpy(out->deployment_id, d->id);

@@ -270,6 +270,7 @@ struct marathon {
     uint64_t next_probe_id;
     bool demand_grew, is_wanting;
     int kills_in_step;
+    const struct marathon_request *posting; /* whose change of one app is told as api_post_event when it is accepted */
     /* outbox */
     struct batch *now, *later;
     struct list pending, released, spare;

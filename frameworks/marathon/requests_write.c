@@ -61,14 +61,15 @@ static void create_app(struct marathon *m, const struct marathon_request *r)
     }
     struct outcome o;
     (void)app_ref(app);
+    m->posting = r;
     marathon_change_root(m, one_change(id, NULL, app), 1, r->force, &o);
+    m->posting = NULL;
     if (o.status != 0) {
         marathon_reply_outcome(m, r, &o, 0, NULL);
         (void)app_unref(app);
         return;
     }
     buf_deinit(&o.error);
-    marathon_publish_post(m, r, app);
     struct buf b;
     struct json_writer w;
     buf_init(&b, APP_TEXT_BYTES_MAX * 2);
@@ -150,11 +151,9 @@ static void put_app(struct marathon *m, const struct marathon_request *r)
     if (app == NULL)
         return;
     struct outcome o;
-    (void)app_ref(app);
+    m->posting = r;
     marathon_change_root(m, one_change(id, s, app), 1, r->force, &o);
-    if (o.status == 0)
-        marathon_publish_post(m, r, app);
-    (void)app_unref(app);
+    m->posting = NULL;
     marathon_reply_outcome(m, r, &o, s ? 200 : 201, s ? NULL : location_of(m, id));
 }
 

@@ -225,7 +225,13 @@ static void story__nothing_is_told_before_it_is_stored(void **state)
     assert_int_equal(world_published(&w, "api_post_event"), 0);
     world_confirm_writes(&w);
     assert_int_equal(w.status, 201);
-    assert_int_equal(world_published(&w, "api_post_event"), 1);
+    static const char *const order[] = {"api_post_event", "group_change_success", "deployment_info",
+                                        "deployment_step_success", "deployment_info"};
+    const char *at = strchr((const char *)buf_data(&w.published), '\n') + 1; /* after scheduler_registered_event */
+    for (size_t k = 0; k < 5; k++) {
+        assert_memory_equal(at, order[k], strlen(order[k]));
+        at = strchr(at, '\n') + 1;
+    }
     assert_true(w.wants_offers);
     world_offer(&w, "h1", 1, 1000);
     assert_int_equal(w.task_count, 0);
