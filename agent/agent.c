@@ -49,6 +49,8 @@ static void copy_config(struct agent *a, const struct agent_config *config)
         env[i] =
             (struct launcher_env){keep(arena, config->executor_env[i].name), keep(arena, config->executor_env[i].value)};
     c->executor_env = env;
+    if (c->container_pids_max == 0)
+        c->container_pids_max = 4096;
     default_ms(&c->executor_registration_timeout_ms, 60 * 1000);
     default_ms(&c->executor_reregistration_timeout_ms, 2 * 1000);
     default_ms(&c->executor_shutdown_grace_ms, 5 * 1000);

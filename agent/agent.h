@@ -32,6 +32,7 @@ struct agent_config {
     size_t executor_env_count;
     bool no_switch_user;                        /* run everything as the agent's own user */
     bool cpu_quota;                             /* --cgroups_enable_cfs: a hard cap from the request, too */
+    int64_t container_pids_max;                 /* processes and threads of a container, 4096; negative: no limit */
     int64_t executor_registration_timeout_ms;   /* 1 min, from the start of the container's program */
     int64_t executor_reregistration_timeout_ms; /* 2 s */
     int64_t executor_shutdown_grace_ms;         /* 5 s */

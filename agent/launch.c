@@ -402,7 +402,7 @@ struct launcher_limits agent_launch_limits(const struct agent *a, const struct a
         cpu_limit = add_limit(cpu_limit, t->demand.cpu_limit_millis, t->demand.cpu_millis);
         memory_limit = add_limit(memory_limit, t->demand.memory_limit_bytes, t->demand.memory_bytes);
     }
-    struct launcher_limits l = {.cpu_millis = cpu, .cpu_quota_millis = -1, .pids_max = -1};
+    struct launcher_limits l = {.cpu_millis = cpu, .cpu_quota_millis = -1, .pids_max = a->config.container_pids_max};
     if (has_cpu_limit)
         l.cpu_quota_millis = cpu_limit == INT64_MAX ? -1 : (cpu_limit > 10 ? cpu_limit : 10);
     else if (a->config.cpu_quota)

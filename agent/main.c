@@ -126,7 +126,10 @@ static int open_ports(struct program *p, struct err *err)
     struct agent_shell *s = &p->shell;
     struct agent_options *o = &p->options;
     char *work_dir, *meta;
-    int rc = make_directory(p->arena, o->work_dir, 0755, &work_dir, err);
+    int rc = agent_connect_new(s, o->master, &s->connect, err);
+    if (rc != 0)
+        return rc;
+    rc = make_directory(p->arena, o->work_dir, 0755, &work_dir, err);
     if (rc != 0)
         return err_wrap(err, rc, "--work_dir");
     s->work_dir = work_dir;
@@ -139,8 +142,6 @@ static int open_ports(struct program *p, struct err *err)
         rc = store_leveldb_open(s->loop, meta, &s->store, err);
     if (rc == 0)
         rc = agent_dirs_new(s, &s->dirs, err);
-    if (rc == 0)
-        rc = agent_connect_new(s, o->master, &s->connect, err);
     if (rc != 0)
         return rc;
     struct container_config containers = {.events = {.started = agent_shell_started, .ended = agent_shell_ended},
@@ -176,6 +177,7 @@ static int start(struct program *p, struct err *err)
                                   .libprocess_ip = getenv("LIBPROCESS_IP"),
                                   .no_switch_user = !o->switch_user,
                                   .cpu_quota = o->cgroups_enable_cfs,
+                                  .container_pids_max = o->container_pids_max,
                                   .executor_registration_timeout_ms = o->executor_registration_timeout_ms,
                                   .executor_reregistration_timeout_ms = o->executor_reregistration_timeout_ms,
                                   .executor_shutdown_grace_ms = o->executor_shutdown_grace_period_ms,

@@ -28,6 +28,8 @@ const struct option_def agent_option_defs[] = {
      "Cap every container's CPU time at what it asked for, also when others leave theirs unused.", 0, 0, 0},
     {"switch_user", OPTION_BOOL, AT(switch_user), "true",
      "Run tasks as their framework's or command's user instead of the agent's.", 0, 0, 0},
+    {"container_pids_max", OPTION_INT, AT(container_pids_max), "4096",
+     "Processes and threads that a container may have at once; -1: no limit.", 0, -1, 4194304},
     {"executor_registration_timeout", OPTION_DURATION, AT(executor_registration_timeout_ms), "1mins",
      "Time an executor has to subscribe after its program was started.", 0, 1, 24 * HOUR_MS},
     {"executor_reregistration_timeout", OPTION_DURATION, AT(executor_reregistration_timeout_ms), "2secs",

@@ -12,6 +12,7 @@ struct agent_options {
     char *resources, *default_role, *attributes;
     char *cgroups_root;
     bool cgroups_enable_cfs, switch_user, http_executor_domain_sockets;
+    int64_t container_pids_max;
     int64_t executor_registration_timeout_ms, executor_reregistration_timeout_ms, executor_shutdown_grace_period_ms;
     int64_t recovery_timeout_ms, registration_backoff_factor_ms, gc_delay_ms;
     char *executor_environment_variables;

@@ -326,6 +326,14 @@ void app_check_supported(const json_t *json, struct problems *problems)
         if (json_object_size(json_object_get(json, refused[k])) > 0)
             refuse(problems, path);
     }
+    /* No keys of an app, but of a group that was sent where apps go: taking it for an empty app would hide its content. */
+    static const char *const group_keys[] = {"groups", "apps", "pods"};
+    for (size_t k = 0; k < sizeof(group_keys) / sizeof(group_keys[0]); k++) {
+        char path[PROBLEM_PATH_MAX];
+        (void)snprintf(path, sizeof(path), "/%s", group_keys[k]);
+        if (json_is_array(json_object_get(json, group_keys[k])))
+            problems_add(problems, path, "groups and pods are not supported yet; add the apps of a group one by one");
+    }
     if (json_object_size(json_object_get(json, "secrets")) > 0)
         refuse(problems, "/secrets");
     if (json_number_value(json_object_get(json, "gpus")) > 0)

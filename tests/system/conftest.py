@@ -74,8 +74,10 @@ def leftovers(directory):
     left = [f"process {pid}: {line}" for pid, line in processes_mentioning(str(directory))]
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     left += [f"mount {line}" for line in mounts.splitlines() if str(directory) in line]
-    for path in pathlib.Path("/sys/fs/cgroup").glob("*/muster/*/cgroup.procs"):
-        if path.parent.name.count("-") == 4:
+    # The sandboxes say which containers there were; other clusters on this machine have their own.
+    containers = {p.name for p in pathlib.Path(directory).glob("agent-*/slaves/*/frameworks/*/executors/*/runs/*")}
+    for path in pathlib.Path("/sys/fs/cgroup").glob("**/cgroup.procs"):
+        if path.parent.name in containers:
             left.append(f"cgroup {path.parent}")
     return left
 
@@ -231,14 +233,15 @@ def make_cluster(tmp_path_factory):
         return cluster
 
     yield make
+    left = []
     for cluster in made:
         done = cluster.down()
         if done.returncode != 0 and "no cluster" not in done.stderr:
-            print(done.stderr)
-        left = leftovers(cluster.dir)
+            left.append(done.stderr)
+        left += leftovers(cluster.dir)
         if cluster.user:
             shutil.rmtree(cluster.dir, ignore_errors=True)
-        assert not left, left
+    assert not left, left
 
 
 @pytest.fixture(scope="module")

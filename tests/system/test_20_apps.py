@@ -34,6 +34,11 @@ def app(cluster):
     assert not sleeps(), "a task outlived its app"
 
 
+def processes(cluster, count):
+    """The pids of the tasks once there are so many: a task is running a moment before its shell has become what it runs."""
+    return cluster.wait_until(lambda: (lambda p: p if len(p) == count else None)(sorted(sleeps())), 10, f"{count} processes")
+
+
 def sleeps():
     return [pid for pid, line in processes_mentioning(f"sleep 10{sleeper.count}") if line.startswith("sleep ")]
 
@@ -87,7 +92,7 @@ def test_scale_up_and_down(cluster, app):
     begin = time.monotonic()
     assert len(cluster.running(app, 50, bound=60)) == 50
     print(f"0 to 50 in {time.monotonic() - begin:.2f} s")
-    assert len(sleeps()) == 50
+    processes(cluster, 50)
     cluster.run("app", "scale", app, "0")
     cluster.running(app, 0, bound=60)
     assert not sleeps()
@@ -96,10 +101,10 @@ def test_scale_up_and_down(cluster, app):
 def test_killed_process_is_replaced(cluster, app):
     cluster.add(sleeper(app, 2))
     before = {t["id"] for t in cluster.running(app, 2)}
-    os.kill(sleeps()[0], signal.SIGKILL)
+    os.kill(processes(cluster, 2)[0], signal.SIGKILL)
     cluster.wait_until(lambda: len({t["id"] for t in cluster.tasks(app) if t["state"] == "TASK_RUNNING"} - before) == 1, 10)
     cluster.running(app, 2)
-    assert len(sleeps()) == 2
+    processes(cluster, 2)
     failure = cluster.app(app)["lastTaskFailure"]
     assert failure["state"] == "TASK_FAILED" and "signal" in failure["message"].lower(), failure
 
@@ -107,31 +112,31 @@ def test_killed_process_is_replaced(cluster, app):
 @pytest.mark.parametrize("role", ["marathon", "master", "agent-1"])
 def test_killed_role_keeps_tasks(cluster, app, role):
     cluster.add(sleeper(app, 3))
-    before, pids = {t["id"] for t in cluster.running(app, 3)}, sorted(sleeps())
+    before, pids = {t["id"] for t in cluster.running(app, 3)}, processes(cluster, 3)
     cluster.kill_role(role)
     after = {t["id"] for t in cluster.running(app, 3, bound=60)}
-    assert after == before and sorted(sleeps()) == pids
+    assert after == before and processes(cluster, 3) == pids
     # and everything still works: one more, then none
     cluster.run("app", "scale", app, "4")
     assert before < {t["id"] for t in cluster.running(app, 4, bound=60)}
-    assert set(pids) < set(sleeps())
+    assert set(pids) < set(processes(cluster, 4))
 
 
 def test_killed_executor_is_replaced_once(cluster, app):
     cluster.add(sleeper(app, 1))
     before = cluster.running(app, 1)[0]["id"]
-    parent = int(pathlib.Path(f"/proc/{sleeps()[0]}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    parent = int(pathlib.Path(f"/proc/{processes(cluster, 1)[0]}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(parent, signal.SIGKILL)
     cluster.wait_until(lambda: [t for t in cluster.tasks(app) if t["state"] == "TASK_RUNNING" and t["id"] != before], 20)
     cluster.running(app, 1)
-    assert len(sleeps()) == 1
+    processes(cluster, 1)
 
 
 def test_tasks_that_end_while_the_agent_is_away(cluster, app):
     """The exit status is kept by the supervisor: the task is replaced when the agent comes back, not lost."""
     cluster.add(sleeper(app, 2))
     before = {t["id"] for t in cluster.running(app, 2)}
-    victim = sleeps()[0]
+    victim = processes(cluster, 2)[0]
     agent = cluster.role("agent-1")["pid"]
     os.kill(agent, signal.SIGSTOP)
     os.kill(victim, signal.SIGKILL)
@@ -140,7 +145,7 @@ def test_tasks_that_end_while_the_agent_is_away(cluster, app):
     cluster.wait_until(lambda: cluster.role("agent-1")["pid"] not in (0, agent), 20)
     cluster.wait_until(lambda: len({t["id"] for t in cluster.tasks(app) if t["state"] == "TASK_RUNNING"} - before) == 1, 60)
     cluster.running(app, 2)
-    assert len(sleeps()) == 2
+    processes(cluster, 2)
     assert "signal" in cluster.app(app)["lastTaskFailure"]["message"].lower()
 
 
@@ -212,7 +217,5 @@ def test_health_checks_gate_and_kill(cluster, app):
                                    "intervalSeconds": 1, "timeoutSeconds": 5, "maxConsecutiveFailures": 1, "delaySeconds": 0}]})
     task = cluster.running(app, 1)[0]
     assert cluster.wait_until(lambda: cluster.app(app)["tasksHealthy"] == 1, 20)
-    sandbox = pathlib.Path(os.readlink(f"/proc/{sleeps()[0]}/cwd"))
-    os.unlink(f"/proc/{sleeps()[0]}/cwd/ok")
-    assert sandbox.name
+    os.unlink(f"/proc/{processes(cluster, 1)[0]}/cwd/ok")
     cluster.wait_until(lambda: [t for t in cluster.tasks(app) if t["id"] != task["id"] and t["state"] == "TASK_RUNNING"], 30)
