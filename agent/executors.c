@@ -422,12 +422,37 @@ void agent_executor_shutdown(struct agent *a, struct agent_executor *e)
     agent_timer_set(a, &e->deadline, e->shutdown_grace_ms);
 }
 
+/* An executor that was told to kill may not get to it: a task that forks without end leaves it hardly any time. */
+#define KILL_MARGIN_MS 10000
+
+static bool has_task_to_kill(const struct agent_executor *e)
+{
+    for (struct map_entry *it = map_first(&e->tasks); it != NULL; it = map_next(it)) {
+        const struct agent_task *t = map_value(it);
+        if (t->kill_wanted && !agent_state_is_terminal(t->accepted_state))
+            return true;
+    }
+    return false;
+}
+
+void agent_executor_expect_kill(struct agent *a, struct agent_executor *e, const struct agent_task *t)
+{
+    if (!e->command || e->state != AGENT_EXECUTOR_RUNNING || heap_is_in(&e->deadline.node))
+        return;
+    int64_t grace_ms = t->has_kill_grace && t->kill_grace_ns >= 0 ? t->kill_grace_ns / 1000000 : e->shutdown_grace_ms;
+    agent_timer_set(a, &e->deadline, grace_ms + KILL_MARGIN_MS);
+}
+
 void agent_on_executor_deadline(struct agent *a, struct agent_executor *e)
 {
     if (e->state == AGENT_EXECUTOR_TERMINATING) {
         agent_trace(a, LOG_LEVEL_INFO, "executor %s of framework %s did not end in time, destroying it", e->id,
                     e->framework->id);
         agent_executor_destroy(a, e, 0, 0, 0, "");
+    } else if (e->state == AGENT_EXECUTOR_RUNNING) {
+        if (has_task_to_kill(e))
+            agent_executor_destroy(a, e, AGENT_STATE(KILLED), AGENT_STATE(KILLED), AGENT_REASON(EXECUTOR_TERMINATED),
+                                   "killed with its container: its executor did not end it in time");
     } else if (e->state == AGENT_EXECUTOR_REGISTERING) {
         agent_executor_destroy(a, e, AGENT_STATE(FAILED), AGENT_STATE(FAILED), AGENT_REASON(EXECUTOR_REGISTRATION_TIMEOUT),
                                "the executor did not subscribe in time");

@@ -25,6 +25,8 @@ void agent_executor_resize(struct agent *a, struct agent_executor *e);
 /* Completes it when it has ended and its last update was acknowledged. */
 void agent_executor_settle(struct agent *a, struct agent_executor *e);
 void agent_executor_send_kill(struct agent *a, struct agent_executor *e, const struct agent_task *t);
+/* After a kill was sent: a command task that is not over a while after its grace period dies with its container. */
+void agent_executor_expect_kill(struct agent *a, struct agent_executor *e, const struct agent_task *t);
 void agent_executor_send_acknowledged(struct agent *a, struct agent_executor *e, const char *task_id, const uint8_t *uuid);
 struct agent_executor *agent_executor_free(struct agent *a,
                                            struct agent_executor *e); /* a NULL: the agent is being freed */

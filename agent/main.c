@@ -29,7 +29,7 @@ struct program {
     struct agent_shell shell;
     struct arena *arena; /* lives as long as the program */
     struct loop_signal *term, *interrupt, *user;
-    char *runtime_dir, *socket_path;
+    char *runtime_dir, *socket_dir, *socket_path;
 };
 
 static void on_end(void *ctx, int signo)
@@ -116,7 +116,7 @@ static int start_server(struct program *p, struct err *err)
     s->port = http_server_port(s->server);
     if (!p->options.http_executor_domain_sockets)
         return 0;
-    p->socket_path = arena_printf(p->arena, "%s/agent.sock", p->runtime_dir);
+    p->socket_path = arena_printf(p->arena, "%s/agent.sock", p->socket_dir);
     struct http_server_config socket_config = {.unix_path = p->socket_path};
     return http_server_start(s->loop, &socket_config, agent_api_handle, s, &s->socket_server, err);
 }
@@ -137,6 +137,11 @@ static int open_ports(struct program *p, struct err *err)
     rc = make_directory(p->arena, runtime_dir, 0700, &p->runtime_dir, err);
     if (rc != 0)
         return err_wrap(err, rc, "--runtime_dir");
+    /* The one part of it that containers see: executors find the agent's socket there. */
+    if (o->http_executor_domain_sockets)
+        rc = make_directory(p->arena, arena_printf(p->arena, "%s/shared", p->runtime_dir), 0755, &p->socket_dir, err);
+    if (rc != 0)
+        return err_wrap(err, rc, "--runtime_dir");
     rc = make_directory(p->arena, arena_printf(p->arena, "%s/meta", work_dir), 0700, &meta, err);
     if (rc == 0)
         rc = store_leveldb_open(s->loop, meta, &s->store, err);
@@ -148,7 +153,8 @@ static int open_ports(struct program *p, struct err *err)
                                           .events_ctx = s,
                                           .work_dir = work_dir,
                                           .runtime_dir = p->runtime_dir,
-                                          .cgroup_root = o->cgroups_root};
+                                          .cgroup_root = o->cgroups_root,
+                                          .visible_dir = p->socket_dir};
     rc = container_launcher_open(s->loop, &containers, &s->launcher, err);
     if (rc != 0)
         return err_wrap(err, rc, "containers");

@@ -39,7 +39,7 @@ enum agent_timer_kind {
     AGENT_TIMER_CONNECT,   /* open the next link */
     AGENT_TIMER_LINK,      /* the master owes an answer or a ping */
     AGENT_TIMER_EXECUTORS, /* executors of before had their time to come back */
-    AGENT_TIMER_DEADLINE,  /* of an executor: to register, or to end by itself */
+    AGENT_TIMER_DEADLINE,  /* of an executor: to register, to end by itself, or to end its killed task */
     AGENT_TIMER_HEARTBEAT, /* of an executor's stream */
     AGENT_TIMER_RETRY,     /* of a task's oldest update */
     AGENT_TIMER_SANDBOXES, /* the oldest sandbox is due */

@@ -332,6 +332,7 @@ void agent_on_kill_task(struct agent *a, const Muster__Link__KillTask *message)
     if (t->has_kill_grace)
         t->kill_grace_ns = message->kill_policy->grace_period->nanoseconds;
     agent_executor_send_kill(a, t->executor, t);
+    agent_executor_expect_kill(a, t->executor, t);
 }
 
 /* -- wire form ------------------------------------------------------------------------------------------------ */

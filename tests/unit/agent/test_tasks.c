@@ -104,6 +104,37 @@ static void test_kill__goes_to_the_executor_with_its_grace(void **state)
     rig_free(r);
 }
 
+static void test_kill__an_executor_that_does_not_get_to_it_dies_with_its_task(void **state)
+{
+    (void)state;
+    struct rig *r = rig_ready();
+    rig_run_to_running(r, "t1", 1);
+    rig_kill(r, "t1");
+    rig_expect(r, "stream 1 KILL t1\n");
+    rig_wait(r, 14900);
+    rig_kill(r, "t1"); /* asking again does not put it off */
+    rig_expect(r, "stream 1 KILL t1\n");
+    rig_wait(r, 200);
+    rig_expect(r, "destroy t1\n");
+    rig_container_ended(r, "t1", LAUNCHER_END_DESTROYED, 9);
+    rig_expect(r, "stream 1 close\n> status t1 KILLED_EXECUTOR_TERMINATED\n");
+    rig_free(r);
+}
+
+static void test_kill__in_time_leaves_the_executor_alone(void **state)
+{
+    (void)state;
+    struct rig *r = rig_ready();
+    rig_run_to_running(r, "t1", 1);
+    rig_kill(r, "t1");
+    rig_update(r, "t1", "t1", "KILLED");
+    rig_acknowledge(r, "t1");
+    rig_forget_trace(r);
+    rig_wait(r, 20000);
+    rig_expect(r, "");
+    rig_free(r);
+}
+
 static void test_kill__before_the_launch_leaves_no_container(void **state)
 {
     (void)state;
@@ -330,6 +361,8 @@ int main(void)
         cmocka_unit_test(test_tasks__group_goes_out_as_one),
         cmocka_unit_test(test_tasks__same_id_again_is_ignored),
         cmocka_unit_test(test_kill__goes_to_the_executor_with_its_grace),
+        cmocka_unit_test(test_kill__an_executor_that_does_not_get_to_it_dies_with_its_task),
+        cmocka_unit_test(test_kill__in_time_leaves_the_executor_alone),
         cmocka_unit_test(test_kill__before_the_launch_leaves_no_container),
         cmocka_unit_test(test_kill__before_the_executor_subscribed_ends_it),
         cmocka_unit_test(test_kill__one_of_a_queued_group_kills_the_group_and_spares_the_others),
