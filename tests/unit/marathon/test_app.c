@@ -315,8 +315,8 @@ static void test_app__published_examples(void **state)
         {"examples/labels.json", NULL},
         {"examples/Tomcat-Docker.json", "/container/docker/image"},
         {"examples/bridge.json", "/container/docker/image"},
-        {"examples/Group-1.json", "/"}, /* a group is no app: nothing to run */
-        {"examples/Group-2.json", "/"},
+        {"examples/Group-1.json", "/groups"}, /* a group is no app */
+        {"examples/Group-2.json", "/groups"},
         {"rest-api/app.json", "/secrets"},
         {"rest-api/app_patch.json", "/"},
         {"rest-api/app-check-http-example.json", NULL},
