@@ -377,6 +377,8 @@ static void check_executor(const struct agent *a, const struct agent_executor *e
 void agent_check_invariants(const struct agent *a)
 {
     size_t completed = 0, executors = 0, recovering = 0, containers = 0, streams = 0, remembered = 0;
+    if (a->phase == AGENT_PHASE_ENDED)
+        return; /* a record that could not be read leaves half a picture; nothing is done with it any more */
     for (struct map_entry *i = map_first(&a->frameworks); i != NULL; i = map_next(i)) {
         const struct agent_framework *f = map_value(i);
         completed += f->completed;

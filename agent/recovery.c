@@ -139,6 +139,10 @@ void agent_on_started(struct agent *a, const struct agent_item *items, size_t co
             give_up(a, err.text);
             return;
         }
+        if (a->id == NULL && map_count(&a->frameworks) > 0) {
+            give_up(a, "the checkpoints hold frameworks but not the agent they ran on");
+            return;
+        }
         if (rebooted)
             each_executor(a, lost_by_reboot);
         finish_half_done(a);

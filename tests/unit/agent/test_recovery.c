@@ -263,6 +263,18 @@ static void test_recovery__unreadable_record_is_named(void **state)
     rig_free(r);
 }
 
+static void test_recovery__runs_without_an_agent_are_refused(void **state)
+{
+    (void)state;
+    struct rig *r = rig_ready();
+    rig_run_to_running(r, "t1", 1);
+    rig_crash(r);
+    free(map_remove(&r->disk, "agent"));
+    rig_boot(r);
+    expect_exit(r, "not the agent they ran on");
+    rig_free(r);
+}
+
 /* Whatever prefix of an agent's writes a crash leaves, the next run can read it and comes to rest. */
 static void test_recovery__from_a_crash_after_any_write(void **state)
 {
@@ -310,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_recovery__changed_agent_may_only_have_more),
         cmocka_unit_test(test_recovery__changed_after_a_reboot_becomes_a_new_agent),
         cmocka_unit_test(test_recovery__unreadable_record_is_named),
+        cmocka_unit_test(test_recovery__runs_without_an_agent_are_refused),
         cmocka_unit_test(test_recovery__from_a_crash_after_any_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
