@@ -13,7 +13,7 @@
 struct known {
     int rank;     /* of the newest state, -1 none */
     int terminal; /* state, -1 none */
-    bool is_lost; /* the newest word was that the agent is out of reach, or unknown: it may be all there ever is */
+    bool is_lost; /* it was told that the agent is out of reach or unknown: that may be all there ever is */
     int containers_started, containers_ended;
 };
 
@@ -110,7 +110,7 @@ static void on_update(struct books *b, const struct sim_seen *s)
         world_violate(b->world, "3", "task %s: %s comes after a later state", s->task_id, name(state));
     if (rank > k->rank)
         k->rank = rank;
-    k->is_lost = rank < 0;
+    k->is_lost = k->is_lost || rank < 0; /* a framework may have given it up since, and ask no more */
     if (sim_state_is_terminal(s->status->state))
         k->terminal = state;
 }
