@@ -14,7 +14,8 @@
 
 #define JOBS 2
 #define SEED_SECONDS_MAX 120
-#define FAILED_MAX 20 /* then the rest is not tried */
+#define SEEDS_MAX 1024 /* of a file */
+#define FAILED_MAX 20  /* then the rest is not tried */
 
 static struct world *current; /* for the report when a core aborts */
 
@@ -111,15 +112,19 @@ static int run_file(const char *path)
         fprintf(stderr, "%s: cannot be read\n", path);
         return 2;
     }
-    struct batch b = {0};
+    /* Read to the end before the first fork: children share the file's position. */
+    uint64_t seeds[SEEDS_MAX];
+    size_t count = 0;
     char line[256];
-    while (fgets(line, sizeof(line), f) != NULL) {
-        uint64_t seed;
+    while (count < SEEDS_MAX && fgets(line, sizeof(line), f) != NULL) {
         line[strcspn(line, " \t\n#")] = '\0'; /* what follows the seed says what it found */
-        if (line[0] != '\0' && text_to_uint64(line, &seed) == 0 && !run_in_child(&b, seed))
-            break;
+        if (line[0] != '\0' && text_to_uint64(line, &seeds[count]) == 0)
+            count++;
     }
     (void)fclose(f); /* read only */
+    struct batch b = {0};
+    for (size_t i = 0; i < count && run_in_child(&b, seeds[i]);)
+        i++;
     return finish(&b);
 }
 
