@@ -176,7 +176,8 @@ static bool send_out(struct connection *c)
 static bool has_drained(struct connection *c)
 {
     const struct http_exchange *x = connection_first(c);
-    return !c->is_doomed && x != NULL && x->drained != NULL && x->state == EXCHANGE_STREAMING && c->out.bytes <= DRAINED_BYTES;
+    return !c->is_doomed && x != NULL && x->drained != NULL && x->state == EXCHANGE_STREAMING &&
+           c->out.bytes <= DRAINED_BYTES;
 }
 
 void connection_check_drained(struct connection *c)

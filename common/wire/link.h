@@ -29,6 +29,6 @@ struct link *link_new(struct loop *loop, int fd, const void *rest, size_t rest_l
  * -EPIPE when the link is being closed. */
 int link_send(struct link *l, const ProtobufCMessage *message);
 size_t link_pending(const struct link *l);
-/* Closes without callback. Frames that the socket takes at once still go out, others are lost. Allowed inside the callbacks.
- * Accepts NULL, returns NULL. */
+/* Closes without callback. Frames that the socket takes at once still go out, others are lost. Allowed inside the
+ * callbacks. Accepts NULL, returns NULL. */
 struct link *link_free(struct link *l);
