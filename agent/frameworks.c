@@ -10,6 +10,7 @@
 #include "agent/executors.h"
 #include "agent/session.h"
 #include "agent/tasks.h"
+#include "agent/updates.h"
 #include "common/base/check.h"
 
 struct agent_framework *agent_framework_find(const struct agent *a, const char *id)
@@ -77,8 +78,12 @@ struct agent_framework *agent_framework_open(struct agent *a, const Mesos__V1__F
 
 void agent_framework_update(struct agent *a, const Mesos__V1__FrameworkInfo *info, const void *packed, size_t len)
 {
-    if (agent_framework_find(a, info->id->value) != NULL)
-        (void)agent_framework_open(a, info, packed, len);
+    if (agent_framework_find(a, info->id->value) == NULL)
+        return;
+    struct agent_framework *f = agent_framework_open(a, info, packed, len);
+    /* The master tells of a framework when its scheduler came back: what the one before never acknowledged would
+     * otherwise wait for its next repetition. */
+    agent_updates_resend(a, f);
 }
 
 /* Nobody acknowledges the updates of a framework that is removed. */

@@ -258,16 +258,19 @@ void agent_updates_on_retry(struct agent *a, struct agent_task *t)
     agent_timer_set(a, &t->retry, t->retry_ms);
 }
 
+void agent_updates_resend(struct agent *a, const struct agent_framework *f)
+{
+    for (struct map_entry *it = map_first(&f->tasks); it != NULL; it = map_next(it)) {
+        struct agent_task *t = map_value(it);
+        t->in_flight = false;
+        forward(a, t);
+    }
+}
+
 void agent_updates_resend_all(struct agent *a)
 {
-    for (struct map_entry *i = map_first(&a->frameworks); i != NULL; i = map_next(i)) {
-        struct agent_framework *f = map_value(i);
-        for (struct map_entry *j = map_first(&f->tasks); j != NULL; j = map_next(j)) {
-            struct agent_task *t = map_value(j);
-            t->in_flight = false;
-            forward(a, t);
-        }
-    }
+    for (struct map_entry *it = map_first(&a->frameworks); it != NULL; it = map_next(it))
+        agent_updates_resend(a, map_value(it));
 }
 
 void agent_on_acknowledge(struct agent *a, const Muster__Link__AcknowledgeUpdate *message)

@@ -27,7 +27,8 @@ void agent_updates_on_durable(struct agent *a, struct agent_task *t, uint32_t se
 void agent_updates_on_acknowledged(struct agent *a, struct agent_task *t); /* the acknowledgement is on disk */
 void agent_on_acknowledge(struct agent *a, const Muster__Link__AcknowledgeUpdate *message);
 void agent_updates_on_retry(struct agent *a, struct agent_task *t);
-/* A new session: what waits is sent again at once. */
+/* Somebody new listens, the framework's scheduler or (all) a master: what waits is sent again at once. */
+void agent_updates_resend(struct agent *a, const struct agent_framework *f);
 void agent_updates_resend_all(struct agent *a);
 
 /* A stored update at recovery, in order of sequence. packed is copied. */

@@ -334,18 +334,17 @@ void master_frameworks_on_subscription_stored(struct master *m, struct master_wr
         refuse_stream(m, w->stream, why);
         return;
     }
-    bool is_new = f == NULL, changed;
+    bool is_new = f == NULL;
     if (is_new) {
         f = new_framework(m, call->subscribe->framework_info, MASTER_FRAMEWORK_DISCONNECTED);
         f->registered_ms = m->wall_ms;
-        changed = false;
     } else {
-        changed = set_info(f, call->subscribe->framework_info);
+        (void)set_info(f, call->subscribe->framework_info); /* whether it changed matters to nobody here */
         f->reregistered_ms = m->wall_ms;
     }
     connect_framework(m, f, s);
     master_clients_subscribe(m, f, call->subscribe->suppressed_roles, call->subscribe->n_suppressed_roles);
-    if (changed)
+    if (!is_new) /* unchanged, too: agents send again what the scheduler before never acknowledged */
         broadcast_info(m, f);
     master_snapshot_send_framework(
         m, f, is_new ? MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_ADDED : MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_UPDATED);

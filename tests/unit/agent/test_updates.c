@@ -221,9 +221,28 @@ static void test_updates__history_keeps_one_per_run_of_equal_states(void **state
     rig_free(r);
 }
 
+static void test_updates__scheduler_that_came_back_is_told_at_once(void **state)
+{
+    (void)state;
+    struct rig *r = rig_ready();
+    rig_run_command(r, "t1");
+    rig_container_started(r, "t1");
+    rig_subscribe(r, "t1", 1);
+    rig_update(r, "t1", "t1", "STARTING");
+    rig_forget_trace(r);
+    Muster__Link__UpdateFramework update = MUSTER__LINK__UPDATE_FRAMEWORK__INIT;
+    Muster__Link__MasterToAgent m = MUSTER__LINK__MASTER_TO_AGENT__INIT;
+    update.framework_info = rig_pack(r, rig_framework(r));
+    m.update_framework = &update;
+    rig_from_master(r, &m);
+    rig_expect(r, "> status t1 STARTING\n");
+    rig_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_updates__scheduler_that_came_back_is_told_at_once),
         cmocka_unit_test(test_updates__nobody_hears_before_the_disk_has_it),
         cmocka_unit_test(test_updates__one_in_flight_in_order),
         cmocka_unit_test(test_updates__next_waits_for_the_acknowledgement_on_disk),
