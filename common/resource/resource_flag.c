@@ -100,7 +100,7 @@ static int parse_item(char *item, const char *default_role, struct resources *ou
     if (!text_is_valid_role(role))
         return err_set(err, -EINVAL, "%.60s: role '%.60s' is not valid", item, role);
     struct resource_entry e = resource_entry_of(NULL);
-    Mesos__V1__Value__Type type;
+    Mesos__V1__Value__Type type = MESOS__V1__VALUE__TYPE__TEXT;
     int rc = parse_value(colon + 1, &type, &e, err);
     if (rc != 0)
         return err_wrap(err, rc, "%.60s", item);
