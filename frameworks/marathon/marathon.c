@@ -249,6 +249,8 @@ static void reconcile_all(struct marathon *m)
     }
     if (count > 0)
         reconcile_some(m, batch, count);
+    /* And without naming any: tasks that are no longer ours are told again, and killed again if that was lost before. */
+    reconcile_some(m, NULL, 0);
 }
 
 static void on_timer(struct marathon *m, struct timer *t)
