@@ -10,6 +10,7 @@ int master_main(int argc, char **argv);
 int agent_main(int argc, char **argv);
 int container_fetch_main(int argc, char **argv);
 int marathon_main(int argc, char **argv);
+int dns_main(int argc, char **argv);
 
 static int cmd_version(int argc, char **argv)
 {
@@ -41,11 +42,14 @@ static const struct command {
 #ifdef HAVE_MARATHON
     {"marathon", marathon_main, "run the service scheduler role"},
 #endif
+#ifdef HAVE_DNS
+    {"dns", dns_main, "run the name server role"},
+#endif
     {"hello", cmd_hello, NULL},
 };
 
 /* Parts of the plan that this version does not have: say so instead of "unknown". */
-static const char *const planned[] = {"cron", "dns", "lb", "job"};
+static const char *const planned[] = {"cron", "lb", "job"};
 
 int cli_fail(const char *fmt, ...)
 {

@@ -385,8 +385,9 @@ static void agent_told(struct cluster *c, const Mesos__V1__Master__Response__Get
     struct cluster_agent *a = agent_get(c, info->id->value);
     if (!split_pid(told->pid, host, &port)) {
         port = info->has_port && info->port > 0 && info->port <= UINT16_MAX ? (uint16_t)info->port : 0;
-        (void)strncpy(host, info->hostname, sizeof(host) - 1);
-        host[sizeof(host) - 1] = '\0';
+        size_t len = strnlen(info->hostname, sizeof(host) - 1);
+        memcpy(host, info->hostname, len);
+        host[len] = '\0';
     }
     bool is_changed = !a->is_listed || a->port != port;
     is_changed = host_change(c, &a->host, host) || is_changed;

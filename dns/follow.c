@@ -30,11 +30,19 @@ struct follow {
     struct rng rng;
 };
 
+/* One that is too long is no address; cut, it leads nowhere. */
+static void copy_address(char out[FOLLOW_ADDRESS_SIZE], const char *address)
+{
+    size_t len = strnlen(address, FOLLOW_ADDRESS_SIZE - 1);
+    memcpy(out, address, len);
+    out[len] = '\0';
+}
+
 struct follow *follow_new(const char *const *masters, size_t count, uint64_t seed)
 {
     struct follow *f = xcalloc(1, sizeof(*f));
     for (size_t i = 0; i < count && i < FOLLOW_MASTERS_MAX; i++) {
-        (void)strncpy(f->masters[i], masters[i], FOLLOW_ADDRESS_SIZE - 1);
+        copy_address(f->masters[i], masters[i]);
         f->master_count++;
     }
     CHECK(f->master_count > 0);
@@ -53,10 +61,8 @@ struct follow *follow_free(struct follow *f)
 
 static void connect_to(struct follow *f, const char *address, int64_t now_ms, struct follow_effects *out)
 {
-    if (address != f->address) {
-        memset(f->address, 0, sizeof(f->address));
-        (void)strncpy(f->address, address, FOLLOW_ADDRESS_SIZE - 1);
-    }
+    if (address != f->address)
+        copy_address(f->address, address);
     f->state = CONNECTING;
     f->deadline_ms = now_ms + FOLLOW_ANSWER_MS;
     out->connect = true;

@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * dns.c - see dns.h. */
+#include "dns/dns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <math.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+
+#define SNAPSHOT_BYTES_MAX (1u << 30) /* of one record of the stream: the state of a whole cluster */
+#define RESOLV_CONF "/etc/resolv.conf"
+
+static uint64_t draw(struct dns *d)
+{
+    if (d->random_left == 0) {
+        CHECK(getrandom(d->random, sizeof(d->random), 0) == (ssize_t)sizeof(d->random));
+        d->random_left = sizeof(d->random) / sizeof(d->random[0]);
+    }
+    return d->random[--d->random_left];
+}
+
+static void start_timer(struct dns *d, struct loop_timer *timer, int64_t deadline_ms)
+{
+    if (deadline_ms == INT64_MAX) {
+        loop_timer_stop(timer);
+        return;
+    }
+    int64_t now_ms = loop_now_ms(d->loop);
+    loop_timer_start(timer, deadline_ms > now_ms ? deadline_ms - now_ms : 0);
+}
+
+/* -- publishing ------------------------------------------------------------------------------------------------- */
+
+static double precise_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Once per turn: whatever came in this turn is answered from the next question on. */
+static void on_before_sleep(void *ctx)
+{
+    struct dns *d = ctx;
+    const char *host;
+    if (!d->has_changes)
+        return;
+    d->has_changes = false;
+    double started = precise_ms();
+    cluster_flush(d->cluster);
+    if (book_publish(d->book, d->publisher, (uint32_t)(loop_wall_ms(d->loop) / 1000)))
+        d->publications++;
+    double took = precise_ms() - started;
+    d->publish_ms_max = took > d->publish_ms_max ? took : d->publish_ms_max;
+    while ((host = cluster_next_host(d->cluster)) != NULL)
+        resolve_start(d->resolve, host);
+    start_timer(d, d->cluster_timer, cluster_next_deadline(d->cluster));
+}
+
+static void on_cluster_timer(void *ctx)
+{
+    struct dns *d = ctx;
+    cluster_tick(d->cluster, loop_now_ms(d->loop));
+    d->has_changes = true;
+}
+
+double dns_picture_age(struct dns *d)
+{
+    return d->had_picture ? (double)(loop_now_ms(d->loop) - d->heard_ms) / 1000 : (double)NAN;
+}
+
+/* -- the event stream ------------------------------------------------------------------------------------------- */
+
+/* One subscription. It outlives its closing by a callback when it is closed inside one of its own. */
+struct dns_stream {
+    struct dns *owner; /* NULL: closed */
+    uint64_t connection;
+    struct http_call *call;
+    struct recordio_reader reader;
+    enum wire_format format;
+    int status; /* not 200 */
+    char *location;
+    bool is_in_callback;
+};
+
+static void follow_event(struct dns *d, struct follow_event event);
+
+static void stream_free(struct dns_stream *s)
+{
+    recordio_reader_deinit(&s->reader);
+    free(s->location);
+    free(s);
+}
+
+static void stream_close(struct dns *d)
+{
+    struct dns_stream *s = d->stream;
+    d->stream = NULL;
+    if (!s)
+        return;
+    s->owner = NULL;
+    if (s->is_in_callback)
+        return;
+    http_call_cancel(s->call);
+    stream_free(s);
+}
+
+/* The host of host:port, without the brackets of IPv6. */
+static bool split_address(const char *address, char host[FOLLOW_ADDRESS_SIZE], uint16_t *port)
+{
+    const char *colon = strrchr(address, ':');
+    int64_t number;
+    if (!colon || text_to_int64(colon + 1, &number) < 0 || number < 1 || number > UINT16_MAX)
+        return false;
+    bool has_brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
+    int len = (int)(colon - address) - 2 * has_brackets;
+    (void)snprintf(host, FOLLOW_ADDRESS_SIZE, "%.*s", len, address + has_brackets); /* it fits */
+    *port = (uint16_t)number;
+    return true;
+}
+
+/* False when the host is a name that is not looked up yet. */
+static bool read_master(const struct dns *d, const char *address, struct cluster_master *out)
+{
+    char host[FOLLOW_ADDRESS_SIZE];
+    struct dns_endpoint endpoint;
+    if (!split_address(address, host, &out->port))
+        return false;
+    if (dns_endpoint_parse(host, strlen(host), 0, &endpoint) == 0) {
+        out->ip = endpoint.ip;
+        return true;
+    }
+    for (size_t i = 0; i < d->known_count; i++)
+        if (strcasecmp(d->known[i].name, host) == 0) {
+            out->ip = d->known[i].ip;
+            return true;
+        }
+    return false;
+}
+
+/* A name of a master, or of whoever a master named as the leader. */
+static void learn_host(struct dns *d, const char *host, const struct dns_ip *ip)
+{
+    size_t i = 0;
+    while (i < d->known_count && strcasecmp(d->known[i].name, host) != 0)
+        i++;
+    if (i == sizeof(d->known) / sizeof(d->known[0]))
+        i = 0; /* names that changed all the time: the first one is looked up again when it is needed */
+    else if (i == d->known_count)
+        d->known_count++;
+    (void)snprintf(d->known[i].name, sizeof(d->known[i].name), "%s", host); /* it came from such an array */
+    d->known[i].ip = *ip;
+}
+
+/* Whose stream we have leads. */
+static void tell_masters(struct dns *d)
+{
+    struct cluster_master masters[DNS_MASTERS_MAX], leader;
+    size_t count = 0;
+    for (size_t i = 0; i < d->lists.master_count; i++)
+        count += read_master(d, d->lists.masters[i], &masters[count]);
+    bool has_leader = follow_is_current(d->follow) && read_master(d, follow_address(d->follow), &leader);
+    cluster_set_masters(d->cluster, has_leader ? &leader : NULL, masters, count);
+    d->has_changes = true;
+}
+
+static void on_resolved(void *ctx, const char *host, const struct dns_ip *ips, size_t count)
+{
+    struct dns *d = ctx;
+    if (count == 0)
+        log_warning("host %s has no address: what is named after it is left out", host);
+    cluster_resolved(d->cluster, host, ips, count);
+    d->has_changes = true;
+    char name[FOLLOW_ADDRESS_SIZE];
+    uint16_t port;
+    bool is_master = split_address(follow_address(d->follow), name, &port) && strcasecmp(name, host) == 0;
+    for (size_t i = 0; i < d->lists.master_count && !is_master; i++)
+        is_master = split_address(d->lists.masters[i], name, &port) && strcasecmp(name, host) == 0;
+    if (is_master && count > 0) {
+        learn_host(d, host, &ips[0]);
+        tell_masters(d);
+    }
+}
+
+static int on_record(void *ctx, const void *data, size_t len)
+{
+    struct dns_stream *s = ctx;
+    struct dns *d = s->owner;
+    struct cluster_told told;
+    struct err err = {0};
+    struct follow_event event = {.type = FOLLOW_RECORD};
+    d->events++;
+    if (cluster_apply(d->cluster, s->format, data, len, loop_now_ms(d->loop), d->arena, &told, &err) < 0) {
+        log_error("master %s: %s", follow_address(d->follow), err.text);
+        event.type = FOLLOW_BROKEN;
+    }
+    event.is_snapshot = told.is_snapshot;
+    event.heartbeat_seconds = told.heartbeat_seconds;
+    d->has_changes = true;
+    follow_event(d, event);
+    if (s->owner && follow_is_current(d->follow)) {
+        d->heard_ms = loop_now_ms(d->loop);
+        if (told.is_snapshot) {
+            d->had_picture = true;
+            tell_masters(d);
+            log_info("follows the master at %s: %zu agents, %zu frameworks, %zu tasks", follow_address(d->follow),
+                     cluster_agent_count(d->cluster), cluster_framework_count(d->cluster), cluster_task_count(d->cluster));
+        }
+    }
+    return s->owner ? 0 : 1;
+}
+
+static bool on_headers(void *ctx, const struct http_message *response)
+{
+    struct dns_stream *s = ctx;
+    const char *type = http_header(response, "Content-Type"), *location = http_header(response, "Location");
+    if (response->status != 200) {
+        s->status = response->status;
+        s->location = location ? xstrdup(location) : NULL;
+        return true;
+    }
+    const char *json = wire_media_type(WIRE_JSON);
+    s->format = type && strncasecmp(type, json, strlen(json)) == 0 ? WIRE_JSON : WIRE_PROTOBUF;
+    s->is_in_callback = true;
+    follow_event(s->owner, (struct follow_event){.type = FOLLOW_OPENED});
+    s->is_in_callback = false;
+    return s->owner != NULL;
+}
+
+static bool on_data(void *ctx, const void *data, size_t len)
+{
+    struct dns_stream *s = ctx;
+    if (s->status != 0)
+        return true; /* the text of a refusal */
+    s->is_in_callback = true;
+    int result = recordio_feed(&s->reader, data, len, on_record, s);
+    s->is_in_callback = false;
+    return result == 0 && s->owner;
+}
+
+static void on_stream_done(void *ctx, const struct http_message *response, int error, const char *text)
+{
+    struct dns_stream *s = ctx;
+    struct dns *d = s->owner;
+    (void)response;
+    if (d) {
+        struct follow_event event = {.type = FOLLOW_CLOSED};
+        d->stream = NULL;
+        s->owner = NULL;
+        if (s->status != 0) {
+            event.type = FOLLOW_ANSWER;
+            event.status = s->status;
+            event.location = s->location;
+        }
+        if (follow_is_current(d->follow))
+            log_warning("lost the master at %s: %s; names stay as they are", follow_address(d->follow),
+                        text ? text : strerror(-error));
+        else if (s->status == 0 || (s->status != 307 && s->status != 503))
+            log_debug("master at %s: status %d, %s", follow_address(d->follow), s->status, text ? text : "");
+        follow_event(d, event);
+    }
+    stream_free(s);
+}
+
+static void subscribe(struct dns *d, const struct follow_effects *effects)
+{
+    static const struct http_callbacks callbacks = {.done = on_stream_done, .headers_done = on_headers, .data = on_data};
+    static const char body[] = "{\"type\":\"SUBSCRIBE\"}";
+    char ip[64], host[FOLLOW_ADDRESS_SIZE];
+    struct cluster_master master;
+    struct http_header headers[2] = {{"Accept", "application/x-protobuf, application/json;q=0.5"}};
+    struct http_request request = {.ip = ip,
+                                   .method = "POST",
+                                   .target = "/api/v1",
+                                   .headers = headers,
+                                   .header_count = 1,
+                                   .content_type = wire_media_type(WIRE_JSON),
+                                   .body = body,
+                                   .body_len = sizeof(body) - 1,
+                                   .connect_timeout_ms = 3000};
+    if (!read_master(d, effects->address, &master)) { /* looked up until the next attempt */
+        if (split_address(effects->address, host, &master.port))
+            resolve_start(d->resolve, host);
+        follow_event(d, (struct follow_event){.type = FOLLOW_CLOSED});
+        return;
+    }
+    (void)inet_ntop(master.ip.size == 4 ? AF_INET : AF_INET6, master.ip.bytes, ip, sizeof(ip)); /* cannot fail */
+    request.port = master.port;
+    if (d->authorization)
+        headers[request.header_count++] = (struct http_header){"Authorization", d->authorization};
+    struct dns_stream *s = xcalloc(1, sizeof(*s));
+    s->owner = d;
+    s->connection = effects->connection;
+    recordio_reader_init(&s->reader, SNAPSHOT_BYTES_MAX);
+    d->stream = s;
+    d->reconnects++;
+    s->call = http_call_start(d->http, &request, &callbacks, s);
+}
+
+static void follow_event(struct dns *d, struct follow_event event)
+{
+    struct follow_effects effects;
+    bool was_current = follow_is_current(d->follow);
+    event.now_ms = loop_now_ms(d->loop);
+    event.connection = d->connection;
+    follow_step(d->follow, &event, &effects);
+    if (effects.close)
+        stream_close(d);
+    if (effects.connect) {
+        d->connection = effects.connection;
+        subscribe(d, &effects);
+    }
+    if (was_current && !follow_is_current(d->follow))
+        tell_masters(d);
+    start_timer(d, d->follow_timer, follow_next_deadline(d->follow));
+}
+
+static void on_follow_timer(void *ctx)
+{
+    follow_event(ctx, (struct follow_event){.type = FOLLOW_TICK});
+}
+
+/* -- forwarding ------------------------------------------------------------------------------------------------- */
+
+static void forward_event(struct dns *d, struct forward_event event)
+{
+    const struct forward_effect *effects;
+    size_t count;
+    event.now_ms = loop_now_ms(d->loop);
+    event.random = draw(d);
+    forward_step(d->forward, &event, &effects, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct forward_effect *e = &effects[i];
+        switch (e->type) {
+        case FORWARD_SEND:
+            upstream_send(d->upstream, e);
+            break;
+        case FORWARD_CLOSE:
+            upstream_close(d->upstream, e->attempt);
+            break;
+        case FORWARD_REPLY:
+            if (e->client.is_tcp)
+                serve_tcp_send(d->tcp, &e->client, e->packet, e->len);
+            else
+                serve_udp_send(d->udp, &e->client, e->packet, e->len);
+            break;
+        }
+    }
+    start_timer(d, d->forward_timer, forward_next_deadline(d->forward));
+}
+
+static void on_forward_timer(void *ctx)
+{
+    forward_event(ctx, (struct forward_event){.type = FORWARD_TICK});
+}
+
+static void on_question(void *ctx, const struct serve_question *question)
+{
+    forward_event(ctx, (struct forward_event){.type = FORWARD_QUESTION, .question = question});
+}
+
+static void on_upstream_answer(void *ctx, uint64_t attempt, const uint8_t *packet, size_t len)
+{
+    forward_event(ctx, (struct forward_event){.type = FORWARD_ANSWER, .attempt = attempt, .packet = packet, .len = len});
+}
+
+static void on_upstream_failed(void *ctx, uint64_t attempt)
+{
+    forward_event(ctx, (struct forward_event){.type = FORWARD_FAILED, .attempt = attempt});
+}
+
+/* -- starting --------------------------------------------------------------------------------------------------- */
+
+static void find_own_ips(struct dns *d)
+{
+    struct ifaddrs *list = NULL;
+    if (getifaddrs(&list) < 0)
+        return; /* then nothing is known to be ours */
+    for (const struct ifaddrs *i = list; i && d->own_ip_count < DNS_OWN_IPS_MAX; i = i->ifa_next) {
+        union serve_address address;
+        if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+            continue;
+        memcpy(&address, i->ifa_addr, i->ifa_addr->sa_family == AF_INET ? sizeof(address.v4) : sizeof(address.v6));
+        struct dns_ip ip = serve_ip(&address);
+        bool is_loopback = (i->ifa_flags & IFF_LOOPBACK) != 0;
+        d->own_ips[d->own_ip_count++] = ip;
+        bool is_link_local = ip.size == 16 && ip.bytes[0] == 0xfe && (ip.bytes[1] & 0xc0) == 0x80;
+        if (!is_loopback && !is_link_local) /* the latter mean nothing to others */
+            d->served_ips[d->served_ip_count++] = ip;
+    }
+    freeifaddrs(list);
+    static const uint8_t zero[16];
+    if (memcmp(d->lists.ip.bytes, zero, d->lists.ip.size) != 0) { /* not all addresses but this one */
+        d->served_ips[0] = d->lists.ip;
+        d->served_ip_count = 1;
+    }
+}
+
+static bool is_own(const struct dns *d, const struct dns_ip *ip)
+{
+    if (ip->size == 4 && ip->bytes[0] == 127)
+        return true;
+    for (size_t i = 0; i < d->own_ip_count; i++)
+        if (d->own_ips[i].size == ip->size && memcmp(d->own_ips[i].bytes, ip->bytes, ip->size) == 0)
+            return true;
+    return false;
+}
+
+/* A server that is this one would answer our own question with our own question. */
+static int refuse_loops(struct dns *d, struct err *err)
+{
+    for (size_t z = 0; z < d->lists.zone_count; z++)
+        for (size_t i = 0; i < d->lists.zones[z].resolver_count; i++) {
+            const struct dns_endpoint *e = &d->lists.zones[z].resolvers[i];
+            if (e->port == d->port && is_own(d, &e->ip))
+                return err_set(err, -EINVAL, "name server %zu of zone '%s' is this one: questions would go in circles",
+                               i + 1, d->lists.zones[z].name);
+        }
+    return 0;
+}
+
+/* Without --resolvers: the system's, but never one on this machine at the port we serve. */
+static void use_system_resolvers(struct dns *d)
+{
+    char text[16384];
+    struct dns_forward_zone *zone = &d->lists.zones[0];
+    struct dns_endpoint found[DNS_RESOLVERS_MAX];
+    FILE *f = fopen(RESOLV_CONF, "re");
+    if (!f)
+        return;
+    size_t len = fread(text, 1, sizeof(text) - 1, f);
+    (void)fclose(f); /* read only */
+    text[len] = '\0';
+    size_t count = dns_options_resolv_conf(text, found, DNS_RESOLVERS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (found[i].port != d->port || !is_own(d, &found[i].ip))
+            zone->resolvers[zone->resolver_count++] = found[i];
+}
+
+static int add_zones(struct dns *d, struct err *err)
+{
+    const struct dns_options *o = d->options;
+    const struct zone_soa soa = {
+        o->soa_mname,    o->soa_rname, (uint32_t)o->soa_refresh, (uint32_t)o->soa_retry, (uint32_t)o->soa_expire,
+        (uint32_t)o->ttl};
+    static const struct zone_soa dcos = {
+        "ns.spartan", "support.mesosphere.com", 60, 180, 86400, 1}; /* facts: net-cron B.2 */
+    static const char *const zones[] = {"thisdcos.directory", "l4lb.thisdcos.directory", "spartan", "localhost", "zk"};
+    static const char *const aliases[][2] = {{"dclb.thisdcos.directory", "l4lb.thisdcos.directory"},
+                                             {"dclb.thisdcos.global", "l4lb.thisdcos.directory"},
+                                             {"thisdcos.global", "thisdcos.directory"}};
+    struct zone_layout *l = &d->layout;
+    int result = zone_layout_add(l, o->domain, (uint32_t)o->ttl, 0, (uint16_t)o->srv_weight, true, &soa);
+    result = result < 0 ? result : zone_layout_add(l, "in-addr.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
+    result = result < 0 ? result : zone_layout_add(l, "ip6.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
+    for (size_t i = 0; o->dcos && i < sizeof(zones) / sizeof(zones[0]) && result == 0; i++)
+        result = zone_layout_add(l, zones[i], 5, 1, 1, true, &dcos);
+    if (o->dcos && result == 0)
+        result = zone_layout_alias(l, "mesos.thisdcos.directory", o->domain, true) < 0 ||
+                         zone_layout_alias(l, "mesos.thisdcos.global", o->domain, true) < 0
+                     ? -EINVAL
+                     : 0;
+    for (size_t i = 0; o->dcos && i < sizeof(aliases) / sizeof(aliases[0]) && result == 0; i++)
+        result = zone_layout_alias(l, aliases[i][0], aliases[i][1], false);
+    l->hash_key = draw(d);
+    return result < 0 ? err_set(err, result, "--domain=%s cannot be served", o->domain) : 0;
+}
+
+static void make_naming(struct dns *d)
+{
+    d->naming = (struct cluster_naming){.domain = d->options->domain,
+                                        .style = d->options->enforce_rfc952 ? DNS_LABEL_RFC952 : DNS_LABEL_RFC1123,
+                                        .source_count = d->lists.source_count,
+                                        .serves_unhealthy = d->options->serve_unhealthy,
+                                        .has_dcos = d->options->dcos,
+                                        .vip_range = d->lists.vip_range,
+                                        .soa_mname = d->options->soa_mname,
+                                        .own_ips = d->served_ips,
+                                        .own_ip_count = d->served_ip_count,
+                                        .node_ips = &d->lists.node_ip,
+                                        .node_ip_count = 1};
+    memcpy(d->naming.sources, d->lists.sources, sizeof(d->naming.sources));
+}
+
+static void make_authorization(struct dns *d)
+{
+    struct buf plain, header;
+    if (!d->options->principal)
+        return;
+    buf_init(&plain, 0);
+    buf_init(&header, 0);
+    (void)buf_printf(&plain, "%s:%s", d->options->principal, d->options->secret ? d->options->secret : ""); /* far below */
+    (void)buf_append_str(&header, "Basic ");
+    text_base64_encode(buf_data(&plain), buf_len(&plain), &header);
+    d->authorization = buf_steal_str(&header);
+    buf_deinit(&plain);
+    buf_deinit(&header);
+}
+
+static int start_serving(struct dns *d, struct err *err)
+{
+    const struct dns_options *o = d->options;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = o->threads > 0 ? (unsigned)o->threads : processors > 0 ? (unsigned)processors : 1;
+    threads = threads < ZONE_READERS_MAX - 1 ? threads : ZONE_READERS_MAX - 2;
+    struct serve_config config = {.loop = d->loop,
+                                  .publisher = d->publisher,
+                                  .query = {.offers_recursion = o->recurse_on, .udp_bytes_max = (uint16_t)o->udp_size},
+                                  .ip = d->lists.ip,
+                                  .port = o->port,
+                                  .allow = d->lists.allow,
+                                  .allow_count = d->lists.allow_count,
+                                  .seed = draw(d),
+                                  .forward = on_question,
+                                  .ctx = d,
+                                  .threads = threads,
+                                  .rate_limit = o->rate_limit,
+                                  .connections_max = (size_t)o->tcp_connections,
+                                  .idle_timeout_ms = o->tcp_idle_ms,
+                                  .reader = ZONE_READERS_MAX - 1};
+    int result = 0;
+    /* With any free port the one that UDP gets may be taken for TCP: then another one. */
+    for (unsigned tries = 0; tries < 16; tries++) {
+        config.port = o->port;
+        result = serve_udp_start(&config, &d->udp, err);
+        if (result < 0)
+            return result;
+        d->port = config.port = serve_udp_port(d->udp);
+        result = serve_tcp_start(&config, &d->tcp, err);
+        if (result == 0 || o->port != 0)
+            break;
+        d->udp = serve_udp_stop(d->udp);
+    }
+    return result;
+}
+
+static void start_forwarding(struct dns *d)
+{
+    const struct dns_options *o = d->options;
+    if (!o->external_on)
+        for (size_t z = 0; z < d->lists.zone_count; z++)
+            d->lists.zones[z].resolver_count = 0; /* then everything is refused */
+    else if (d->lists.zones[0].resolver_count == 0)
+        use_system_resolvers(d);
+    struct forward_config config = {.zones = d->lists.zones,
+                                    .zone_count = d->lists.zone_count,
+                                    .timeout_ms = o->timeout_ms,
+                                    .cache_entries = (size_t)o->cache_entries,
+                                    .cache_ttl_max_ms = o->cache_ttl_max_ms,
+                                    .udp_bytes_max = (uint16_t)o->udp_size,
+                                    .offers_recursion = o->recurse_on};
+    struct upstream_handler handler = {on_upstream_answer, on_upstream_failed, d};
+    d->forward = forward_new(&config);
+    d->upstream = upstream_new(d->loop, &handler);
+}
+
+int dns_start(struct dns *d, struct loop *loop, const struct dns_options *options, const struct dns_lists *lists,
+              struct err *err)
+{
+    const char *masters[DNS_MASTERS_MAX];
+    *d = (struct dns){.loop = loop, .options = options, .lists = *lists};
+    int result = add_zones(d, err);
+    if (result < 0)
+        return result;
+    find_own_ips(d);
+    make_naming(d);
+    make_authorization(d);
+    d->publisher = zone_publisher_new(&d->layout);
+    d->book = book_new(&d->layout);
+    d->cluster = cluster_new(&d->naming, d->book);
+    d->arena = arena_new(0);
+    d->resolve = resolve_new(loop, on_resolved, d);
+    d->http = http_client_new(loop);
+    for (size_t i = 0; i < lists->master_count; i++)
+        masters[i] = d->lists.masters[i];
+    d->follow = follow_new(masters, lists->master_count, draw(d));
+    d->follow_timer = loop_timer_add(loop, on_follow_timer, d);
+    d->cluster_timer = loop_timer_add(loop, on_cluster_timer, d);
+    d->forward_timer = loop_timer_add(loop, on_forward_timer, d);
+    d->before_sleep = loop_before_sleep_add(loop, on_before_sleep, d);
+    for (size_t i = 0; i < lists->master_count; i++) {
+        char host[FOLLOW_ADDRESS_SIZE];
+        struct cluster_master master;
+        if (!read_master(d, masters[i], &master) && split_address(masters[i], host, &master.port))
+            resolve_start(d->resolve, host);
+    }
+    tell_masters(d);
+    on_before_sleep(d); /* what does not depend on the cluster is there from the first question on */
+    result = options->dns_on ? start_serving(d, err) : 0;
+    result = result < 0 ? result : refuse_loops(d, err);
+    if (result < 0)
+        return result;
+    start_forwarding(d);
+    start_timer(d, d->follow_timer, INT64_MIN);
+    return 0;
+}
+
+void dns_stop(struct dns *d)
+{
+    d->udp = serve_udp_stop(d->udp);
+    d->tcp = serve_tcp_stop(d->tcp);
+    d->upstream = upstream_free(d->upstream);
+    d->forward = forward_free(d->forward);
+    stream_close(d);
+    if (d->http)
+        http_client_free(d->http);
+    if (d->before_sleep)
+        loop_before_sleep_remove(d->before_sleep);
+    loop_timer_remove(d->follow_timer);
+    loop_timer_remove(d->cluster_timer);
+    loop_timer_remove(d->forward_timer);
+    resolve_free(d->resolve);
+    follow_free(d->follow);
+    cluster_free(d->cluster);
+    book_free(d->book);
+    zone_publisher_free(d->publisher);
+    if (d->arena)
+        arena_free(d->arena);
+    free(d->authorization);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * dns.h - the shell: owns the parts, turns sockets and timers into their events and carries out their effects. */
+#pragma once
+
+#include "common/base/metrics.h"
+#include "common/http/client.h"
+#include "common/http/recordio.h"
+#include "common/http/server.h"
+#include "dns/book.h"
+#include "dns/cluster.h"
+#include "dns/follow.h"
+#include "dns/forward.h"
+#include "dns/options.h"
+#include "dns/resolve.h"
+#include "dns/serve.h"
+#include "dns/upstream.h"
+
+#define DNS_OWN_IPS_MAX 32
+
+struct dns_stream;
+
+struct dns_known_host {
+    char name[FOLLOW_ADDRESS_SIZE];
+    struct dns_ip ip;
+};
+
+struct dns {
+    struct loop *loop;
+    const struct dns_options *options;
+    struct dns_lists lists;
+    struct zone_layout layout;
+    struct cluster_naming naming;
+    struct zone_publisher *publisher;
+    struct book *book;
+    struct cluster *cluster;
+    struct dns_ip own_ips[DNS_OWN_IPS_MAX]; /* of this machine */
+    size_t own_ip_count;
+    struct dns_ip served_ips[DNS_OWN_IPS_MAX]; /* where we answer */
+    size_t served_ip_count;
+
+    struct http_client *http;
+    struct follow *follow;
+    struct dns_stream *stream;                        /* NULL: not connected */
+    uint64_t connection;                              /* follow's number of it */
+    struct dns_known_host known[2 * DNS_MASTERS_MAX]; /* masters by name, as far as looked up */
+    size_t known_count;
+    struct loop_timer *follow_timer, *cluster_timer, *forward_timer;
+    struct loop_idle *before_sleep;
+    struct arena *arena; /* of the event that is read */
+    char *authorization;
+    struct resolve *resolve;
+    bool has_changes;
+    bool had_picture;
+    int64_t heard_ms; /* when the picture was last known to be right; 0: never */
+    uint64_t events, publications, reconnects;
+    double publish_ms_max;
+
+    struct forward *forward;
+    struct upstream *upstream;
+    struct serve_udp *udp;
+    struct serve_tcp *tcp;
+    uint16_t port;
+    uint64_t random[64]; /* from the kernel, used once each */
+    size_t random_left;
+
+    struct http_server *api, *dcos_api;
+    struct metrics *metrics;
+};
+
+/* Everything but the HTTP servers. 0 or a negative errno with the reason. */
+int dns_start(struct dns *d, struct loop *loop, const struct dns_options *options, const struct dns_lists *lists,
+              struct err *err);
+void dns_stop(struct dns *d); /* after the loop; copes with a half-done start */
+
+/* Seconds since the picture was last known to be right; NaN before there was one. */
+double dns_picture_age(struct dns *d);
+
+/* api.c */
+int dns_api_start(struct dns *d, struct err *err);
+void dns_api_stop(struct dns *d);
