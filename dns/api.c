@@ -28,7 +28,7 @@ struct lookup {
 static void look_up(struct dns *d, const char *name, unsigned type, struct lookup *out)
 {
     uint8_t packet[DNS_HEADER_BYTES + DNS_NAME_MAX + 4] = {0};
-    struct query_engine engine = {0};
+    struct dns_query_engine engine = {0};
     struct dns_question q;
     out->left = 0;
     size_t len = dns_name_from_text(name, packet + DNS_HEADER_BYTES);
@@ -38,8 +38,8 @@ static void look_up(struct dns *d, const char *name, unsigned type, struct looku
     dns_put16(packet + DNS_HEADER_BYTES + len, type);
     dns_put16(packet + DNS_HEADER_BYTES + len + 2, DNS_CLASS_IN);
     rng_seed(&engine.rng, 0);
-    if (query_answer(&engine, zone_current(d->publisher), packet, DNS_HEADER_BYTES + len + 4, true, out->answer, &out->len,
-                     &q) != QUERY_ANSWER)
+    if (dns_query_answer(&engine, dns_zone_current(d->publisher), packet, DNS_HEADER_BYTES + len + 4, true, out->answer,
+                         &out->len, &q) != QUERY_ANSWER)
         return;
     out->left = dns_get16(out->answer + 6);
     out->at = DNS_HEADER_BYTES + len + 4;
@@ -202,7 +202,7 @@ static void get_services(struct dns *d, struct http_exchange *x, const char *ser
 
 /* -- listings --------------------------------------------------------------------------------------------------- */
 
-static void value_text(const struct book_view *view, char out[DNS_TEXT_SIZE + 8])
+static void value_text(const struct dns_book_view *view, char out[DNS_TEXT_SIZE + 8])
 {
     if (view->kind == BOOK_A || view->kind == BOOK_AAAA) {
         (void)inet_ntop(view->ip.size == 4 ? AF_INET : AF_INET6, view->ip.bytes, out, 64); /* cannot fail */
@@ -213,13 +213,13 @@ static void value_text(const struct book_view *view, char out[DNS_TEXT_SIZE + 8]
         (void)snprintf(out + strlen(out), 8, ":%u", view->port);
 }
 
-static const char *kind_text(enum book_kind kind)
+static const char *kind_text(enum dns_book_kind kind)
 {
     static const char *const texts[] = {"A", "AAAA", "SRV", "PTR"};
     return texts[kind];
 }
 
-static void put_record(void *ctx, const struct book_view *view)
+static void put_record(void *ctx, const struct dns_book_view *view)
 {
     struct json_writer *w = ctx;
     char name[DNS_TEXT_SIZE], value[DNS_TEXT_SIZE + 8];
@@ -232,17 +232,17 @@ static void put_record(void *ctx, const struct book_view *view)
     json_end_object(w);
 }
 
-static void put_mesos_record(void *ctx, const struct book_view *view)
+static void put_mesos_record(void *ctx, const struct dns_book_view *view)
 {
     if (view->kind != BOOK_PTR)
         put_record(ctx, view);
 }
 
-static void put_tasks(struct json_writer *w, const struct cluster_framework *f)
+static void put_tasks(struct json_writer *w, const struct dns_cluster_framework *f)
 {
     list_for_each(it, &f->tasks)
     {
-        const struct cluster_task *t = container_of(it, struct cluster_task, in_framework);
+        const struct dns_cluster_task *t = container_of(it, struct dns_cluster_task, in_framework);
         if (!t->records)
             continue;
         json_begin_object(w);
@@ -250,7 +250,7 @@ static void put_tasks(struct json_writer *w, const struct cluster_framework *f)
         json_kv_string(w, "id", t->id);
         json_put_key(w, "records");
         json_begin_array(w);
-        book_set_each(t->records, put_mesos_record, w);
+        dns_book_set_each(t->records, put_mesos_record, w);
         json_end_array(w);
         json_end_object(w);
     }
@@ -259,7 +259,7 @@ static void put_tasks(struct json_writer *w, const struct cluster_framework *f)
 static void get_enumerate(struct dns *d, struct http_exchange *x)
 {
     struct map_entry *iterator = NULL;
-    struct cluster_framework *f;
+    struct dns_cluster_framework *f;
     struct buf body;
     struct json_writer w;
     buf_init(&body, BODY_BYTES_MAX);
@@ -267,7 +267,7 @@ static void get_enumerate(struct dns *d, struct http_exchange *x)
     json_begin_object(&w);
     json_put_key(&w, "frameworks");
     json_begin_array(&w);
-    while ((f = cluster_framework_at(d->cluster, &iterator)) != NULL) {
+    while ((f = dns_cluster_framework_at(d->cluster, &iterator)) != NULL) {
         json_begin_object(&w);
         json_put_key(&w, "tasks");
         json_begin_array(&w);
@@ -283,14 +283,14 @@ static void get_enumerate(struct dns *d, struct http_exchange *x)
 
 struct grouping {
     struct json_writer *w;
-    enum book_kind kind;
+    enum dns_book_kind kind;
     const uint8_t *name; /* of the open list */
     uint8_t domain[DNS_NAME_MAX];
     size_t domain_len;
 };
 
 /* Records of one kind as {name: [value, ...]}; those of a name come one after the other. */
-static void put_grouped(void *ctx, const struct book_view *view)
+static void put_grouped(void *ctx, const struct dns_book_view *view)
 {
     struct grouping *g = ctx;
     char text[DNS_TEXT_SIZE + 8];
@@ -321,7 +321,7 @@ static void get_axfr(struct dns *d, struct http_exchange *x)
     json_writer_init(&w, &body);
     json_begin_object(&w);
     json_kv_int(&w, "TTL", o->ttl);
-    json_kv_int(&w, "Serial", zone_current(d->publisher)->serial);
+    json_kv_int(&w, "Serial", dns_zone_current(d->publisher)->serial);
     json_kv_int(&w, "RefreshSeconds", o->refresh_seconds);
     json_kv_string(&w, "Mname", full_name(x, o->soa_mname));
     json_kv_string(&w, "Rname", full_name(x, o->soa_rname));
@@ -329,11 +329,11 @@ static void get_axfr(struct dns *d, struct http_exchange *x)
     json_put_key(&w, "Records");
     json_begin_object(&w);
     for (unsigned kind = BOOK_A; kind <= BOOK_SRV; kind++) {
-        struct grouping g = {.w = &w, .kind = (enum book_kind)kind};
+        struct grouping g = {.w = &w, .kind = (enum dns_book_kind)kind};
         g.domain_len = dns_name_from_text(o->domain, g.domain);
         json_put_key(&w, keys[kind]);
         json_begin_object(&w);
-        book_each(d->book, put_grouped, &g);
+        dns_book_each(d->book, put_grouped, &g);
         if (g.name)
             json_end_array(&w);
         json_end_object(&w);
@@ -350,7 +350,7 @@ static void get_records(struct dns *d, struct http_exchange *x)
     buf_init(&body, BODY_BYTES_MAX);
     json_writer_init(&w, &body);
     json_begin_array(&w);
-    book_each(d->book, put_record, &w);
+    dns_book_each(d->book, put_record, &w);
     json_end_array(&w);
     reply_json(x, &body);
 }
@@ -457,19 +457,19 @@ static void on_dcos_request(void *ctx, struct http_exchange *x, const struct htt
 /* -- metrics ---------------------------------------------------------------------------------------------------- */
 
 struct counts {
-    struct serve_counts udp, tcp;
-    struct forward_counts forward;
+    struct dns_serve_counts udp, tcp;
+    struct dns_forward_counts forward;
 };
 
 static struct counts read_counts(struct dns *d)
 {
     struct counts c = {0};
     if (d->udp)
-        serve_udp_counts(d->udp, &c.udp);
+        dns_serve_udp_counts(d->udp, &c.udp);
     if (d->tcp)
-        serve_tcp_counts(d->tcp, &c.tcp);
+        dns_serve_tcp_counts(d->tcp, &c.tcp);
     if (d->forward)
-        forward_counts(d->forward, &c.forward);
+        dns_forward_counts(d->forward, &c.forward);
     return c;
 }
 
@@ -489,7 +489,7 @@ READ(errors, c.udp.errors + c.tcp.errors)
 READ(refused, c.udp.refused + c.tcp.refused)
 READ(dropped, c.udp.dropped + c.tcp.dropped)
 READ(rate_limited, c.udp.limited)
-READ(tcp_connections, d->tcp ? serve_tcp_connections(d->tcp) : 0)
+READ(tcp_connections, d->tcp ? dns_serve_tcp_connections(d->tcp) : 0)
 READ(forwarded, c.forward.questions)
 READ(forward_cache_hits, c.forward.cache_hits)
 READ(forward_joined, c.forward.joined)
@@ -502,16 +502,16 @@ READ(forward_overloads, c.forward.overloads)
 READ(forward_pending, c.forward.pending)
 READ(forward_cached, c.forward.cached)
 READ(picture_age, dns_picture_age(d))
-READ(connected, follow_is_current(d->follow))
+READ(connected, dns_follow_is_current(d->follow))
 READ(stream_events, d->events)
 READ(stream_attempts, d->reconnects)
 READ(publications, d->publications)
 READ(publish_ms_max, d->publish_ms_max)
-READ(names, zone_current(d->publisher)->entry_count)
-READ(records, book_record_count(d->book))
-READ(agents, cluster_agent_count(d->cluster))
-READ(frameworks, cluster_framework_count(d->cluster))
-READ(tasks, cluster_task_count(d->cluster))
+READ(names, dns_zone_current(d->publisher)->entry_count)
+READ(records, dns_book_record_count(d->book))
+READ(agents, dns_cluster_agent_count(d->cluster))
+READ(frameworks, dns_cluster_framework_count(d->cluster))
+READ(tasks, dns_cluster_task_count(d->cluster))
 
 static void add_metrics(struct dns *d)
 {

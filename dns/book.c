@@ -18,56 +18,56 @@
 #include "common/base/map.h"
 #include "dns/wire.h"
 
-struct book_name;
+struct dns_book_name;
 
 struct record {
-    struct book_name *name;
-    struct book_name *target; /* SRV, PTR */
-    uint32_t slot;            /* in name->records */
+    struct dns_book_name *name;
+    struct dns_book_name *target; /* SRV, PTR */
+    uint32_t slot;                /* in name->records */
     uint16_t port;
     uint8_t kind;
     struct dns_ip ip;
 };
 
-struct book_set {
+struct dns_book_set {
     size_t count;
     struct record records[];
 };
 
-struct book_name {
-    struct book_name *parent; /* within the zone; NULL for an apex and in reverse zones */
-    uint32_t references;      /* records, targets, names below */
-    uint32_t count, capacity; /* of records */
+struct dns_book_name {
+    struct dns_book_name *parent; /* within the zone; NULL for an apex and in reverse zones */
+    uint32_t references;          /* records, targets, names below */
+    uint32_t count, capacity;     /* of records */
     struct record **records;
     struct list dirty; /* in book->dirty when linked */
-    const struct zone_entry *published;
+    const struct dns_zone_entry *published;
     uint64_t hash;
     uint8_t zone;
     uint8_t len;
     uint8_t name[];
 };
 
-struct book {
-    const struct zone_layout *layout;
-    struct map names; /* by wire form; struct book_name, owned */
+struct dns_book {
+    const struct dns_zone_layout *layout;
+    struct map names; /* by wire form; struct dns_book_name, owned */
     struct list dirty;
     size_t record_count;
     struct record *collected;
     size_t collected_count, collected_capacity;
-    struct book_name *apexes[ZONES_MAX];
+    struct dns_book_name *apexes[ZONES_MAX];
 };
 
 /* -- names ------------------------------------------------------------------------------------------------------ */
 
-static void mark(struct book *b, struct book_name *n)
+static void mark(struct dns_book *b, struct dns_book_name *n)
 {
     if (list_is_empty(&n->dirty))
         list_push_back(&b->dirty, &n->dirty);
 }
 
-static struct book_name *name_new(struct book *b, const uint8_t *wire, size_t len, int zone)
+static struct dns_book_name *name_new(struct dns_book *b, const uint8_t *wire, size_t len, int zone)
 {
-    struct book_name *n = xcalloc(1, sizeof(*n) + len);
+    struct dns_book_name *n = xcalloc(1, sizeof(*n) + len);
     memcpy(n->name, wire, len);
     n->len = (uint8_t)len;
     n->zone = (uint8_t)zone;
@@ -78,17 +78,17 @@ static struct book_name *name_new(struct book *b, const uint8_t *wire, size_t le
 }
 
 /* NULL when the name is in no zone of ours. As deep as the name has labels. */
-static struct book_name *name_ref(struct book *b, const uint8_t *wire, size_t len)
+static struct dns_book_name *name_ref(struct dns_book *b, const uint8_t *wire, size_t len)
 {
-    struct book_name *n = map_get_n(&b->names, wire, len);
+    struct dns_book_name *n = map_get_n(&b->names, wire, len);
     if (!n) {
-        int zone = zone_of_name(b->layout, wire, len);
+        int zone = dns_zone_of_name(b->layout, wire, len);
         if (zone < 0)
             return NULL;
         n = name_new(b, wire, len, zone);
     }
     if (n->references++ == 0) { /* new, or dead and not yet taken away */
-        const struct zone_apex *apex = &b->layout->zones[n->zone];
+        const struct dns_zone_apex *apex = &b->layout->zones[n->zone];
         size_t label = (size_t)wire[0] + 1;
         mark(b, n);
         if (apex->is_whole && len > apex->name_len)
@@ -97,10 +97,10 @@ static struct book_name *name_ref(struct book *b, const uint8_t *wire, size_t le
     return n;
 }
 
-static void name_unref(struct book *b, struct book_name *n)
+static void name_unref(struct dns_book *b, struct dns_book_name *n)
 {
     while (n) {
-        struct book_name *parent = n->parent;
+        struct dns_book_name *parent = n->parent;
         CHECK(n->references > 0);
         if (--n->references > 0)
             return;
@@ -112,16 +112,16 @@ static void name_unref(struct book *b, struct book_name *n)
     }
 }
 
-static bool is_dead(const struct book_name *n)
+static bool is_dead(const struct dns_book_name *n)
 {
     return n->references == 0;
 }
 
 /* -- sets ------------------------------------------------------------------------------------------------------- */
 
-struct book *book_new(const struct zone_layout *layout)
+struct dns_book *dns_book_new(const struct dns_zone_layout *layout)
 {
-    struct book *b = xcalloc(1, sizeof(*b));
+    struct dns_book *b = xcalloc(1, sizeof(*b));
     b->layout = layout;
     map_init(&b->names);
     list_init(&b->dirty);
@@ -131,13 +131,13 @@ struct book *book_new(const struct zone_layout *layout)
     return b;
 }
 
-struct book *book_free(struct book *b)
+struct dns_book *dns_book_free(struct dns_book *b)
 {
     if (!b)
         return NULL;
     CHECK(b->record_count == 0);
     for (struct map_entry *e = map_first(&b->names); e; e = map_next(e)) {
-        struct book_name *n = map_value(e);
+        struct dns_book_name *n = map_value(e);
         free(n->records);
         free(n);
     }
@@ -147,12 +147,12 @@ struct book *book_free(struct book *b)
     return NULL;
 }
 
-void book_begin(struct book *b)
+void dns_book_begin(struct dns_book *b)
 {
     CHECK(b->collected_count == 0);
 }
 
-static void collect(struct book *b, const struct record *r)
+static void collect(struct dns_book *b, const struct record *r)
 {
     if (b->collected_count == b->collected_capacity) {
         b->collected_capacity = b->collected_capacity ? 2 * b->collected_capacity : 64;
@@ -161,7 +161,7 @@ static void collect(struct book *b, const struct record *r)
     b->collected[b->collected_count++] = *r;
 }
 
-void book_put_ip(struct book *b, const char *name, const struct dns_ip *ip)
+void dns_book_put_ip(struct dns_book *b, const char *name, const struct dns_ip *ip)
 {
     uint8_t wire[DNS_NAME_MAX];
     size_t len = dns_name_from_text(name, wire);
@@ -170,7 +170,7 @@ void book_put_ip(struct book *b, const char *name, const struct dns_ip *ip)
         collect(b, &r);
 }
 
-static void put_target(struct book *b, struct record *r, const uint8_t *wire, size_t len, const char *target)
+static void put_target(struct dns_book *b, struct record *r, const uint8_t *wire, size_t len, const char *target)
 {
     uint8_t target_wire[DNS_NAME_MAX];
     size_t target_len = dns_name_from_text(target, target_wire);
@@ -182,7 +182,7 @@ static void put_target(struct book *b, struct record *r, const uint8_t *wire, si
         name_unref(b, r->target);
 }
 
-void book_put_srv(struct book *b, const char *name, const char *target, uint16_t port)
+void dns_book_put_srv(struct dns_book *b, const char *name, const char *target, uint16_t port)
 {
     uint8_t wire[DNS_NAME_MAX];
     size_t len = dns_name_from_text(name, wire);
@@ -190,7 +190,7 @@ void book_put_srv(struct book *b, const char *name, const char *target, uint16_t
     put_target(b, &r, wire, len, target);
 }
 
-void book_put_ptr(struct book *b, const struct dns_ip *ip, const char *target)
+void dns_book_put_ptr(struct dns_book *b, const struct dns_ip *ip, const char *target)
 {
     uint8_t wire[DNS_NAME_MAX];
     size_t len = dns_name_reverse(ip->bytes, ip->size, wire);
@@ -212,7 +212,7 @@ static int compare_values(const struct record *a, const struct record *b)
     return a->port < b->port ? -1 : a->port > b->port;
 }
 
-static bool is_same(const struct book *b, const struct book_set *set)
+static bool is_same(const struct dns_book *b, const struct dns_book_set *set)
 {
     if (!set || set->count != b->collected_count)
         return false;
@@ -222,16 +222,16 @@ static bool is_same(const struct book *b, const struct book_set *set)
     return true;
 }
 
-static void release(struct book *b, const struct record *r)
+static void release(struct dns_book *b, const struct record *r)
 {
     name_unref(b, r->name);
     if (r->target)
         name_unref(b, r->target);
 }
 
-static void link_record(struct book *b, struct record *r)
+static void link_record(struct dns_book *b, struct record *r)
 {
-    struct book_name *n = r->name;
+    struct dns_book_name *n = r->name;
     if (n->count == n->capacity) {
         n->capacity = n->capacity ? 2 * n->capacity : 1;
         n->records = xrealloc(n->records, n->capacity * sizeof(struct record *));
@@ -242,9 +242,9 @@ static void link_record(struct book *b, struct record *r)
     mark(b, n);
 }
 
-static void unlink_record(struct book *b, struct record *r)
+static void unlink_record(struct dns_book *b, struct record *r)
 {
-    struct book_name *n = r->name;
+    struct dns_book_name *n = r->name;
     struct record *last = n->records[--n->count];
     n->records[r->slot] = last;
     last->slot = r->slot;
@@ -252,9 +252,9 @@ static void unlink_record(struct book *b, struct record *r)
     mark(b, n);
 }
 
-struct book_set *book_commit(struct book *b, struct book_set *old)
+struct dns_book_set *dns_book_commit(struct dns_book *b, struct dns_book_set *old)
 {
-    struct book_set *set = NULL;
+    struct dns_book_set *set = NULL;
     if (is_same(b, old)) {
         for (size_t i = 0; i < b->collected_count; i++)
             release(b, &b->collected[i]);
@@ -269,11 +269,11 @@ struct book_set *book_commit(struct book *b, struct book_set *old)
             link_record(b, &set->records[i]);
         b->collected_count = 0;
     }
-    book_drop(b, old);
+    dns_book_drop(b, old);
     return set;
 }
 
-void book_drop(struct book *b, struct book_set *set)
+void dns_book_drop(struct dns_book *b, struct dns_book_set *set)
 {
     if (!set)
         return;
@@ -284,7 +284,7 @@ void book_drop(struct book *b, struct book_set *set)
     free(set);
 }
 
-size_t book_record_count(const struct book *b)
+size_t dns_book_record_count(const struct dns_book *b)
 {
     return b->record_count;
 }
@@ -298,7 +298,7 @@ static int by_value(const void *a, const void *b)
 
 /* The distinct records of a name, sorted; malloc'd. The order of the vector depends on history, so whatever is beyond the
  * limit is chosen by value from a bounded number of records. */
-static struct record **distinct(const struct book_name *n, size_t *count)
+static struct record **distinct(const struct dns_book_name *n, size_t *count)
 {
     size_t taken = n->count < 4 * ZONE_ANSWERS_MAX ? n->count : 4 * ZONE_ANSWERS_MAX, kept = 0;
     struct record **sorted = xmalloc((taken + 1) * sizeof(struct record *));
@@ -348,7 +348,7 @@ static uint8_t *put_record(uint8_t *p, unsigned type, uint32_t ttl, size_t data_
     return p + 12;
 }
 
-static uint8_t *put_addresses(uint8_t *p, const struct plan *plan, enum book_kind kind, uint32_t ttl)
+static uint8_t *put_addresses(uint8_t *p, const struct plan *plan, enum dns_book_kind kind, uint32_t ttl)
 {
     size_t size = kind == BOOK_A ? 4 : 16;
     for (size_t i = 0; i < plan->count[kind]; i++) {
@@ -359,10 +359,10 @@ static uint8_t *put_addresses(uint8_t *p, const struct plan *plan, enum book_kin
     return p;
 }
 
-static uint8_t *put_srvs(uint8_t *p, const struct plan *plan, const struct zone_apex *zone, struct zone_srv *srvs,
-                         struct zone_target *targets)
+static uint8_t *put_srvs(uint8_t *p, const struct plan *plan, const struct dns_zone_apex *zone, struct dns_zone_srv *srvs,
+                         struct dns_zone_target *targets)
 {
-    const struct book_name *last = NULL;
+    const struct dns_book_name *last = NULL;
     const uint8_t *base = p;
     size_t target = 0;
     for (size_t i = 0; i < plan->count[BOOK_SRV]; i++) {
@@ -373,23 +373,23 @@ static uint8_t *put_srvs(uint8_t *p, const struct plan *plan, const struct zone_
         dns_put16(data + 4, r->port);
         memcpy(data + 6, r->target->name, r->target->len);
         if (r->target != last)
-            targets[target++] = (struct zone_target){r->target->hash, data + 6, r->target->len};
+            targets[target++] = (struct dns_zone_target){r->target->hash, data + 6, r->target->len};
         last = r->target;
-        srvs[i] = (struct zone_srv){(uint32_t)(p - base), (uint16_t)(ZONE_SRV_TARGET_AT + r->target->len),
-                                    (uint16_t)(target - 1)};
+        srvs[i] = (struct dns_zone_srv){(uint32_t)(p - base), (uint16_t)(ZONE_SRV_TARGET_AT + r->target->len),
+                                        (uint16_t)(target - 1)};
         p = data + 6 + r->target->len;
     }
     return p;
 }
 
-static uint8_t *put_ptrs(uint8_t *p, const struct plan *plan, uint32_t ttl, struct zone_srv *ptrs)
+static uint8_t *put_ptrs(uint8_t *p, const struct plan *plan, uint32_t ttl, struct dns_zone_srv *ptrs)
 {
     const uint8_t *base = p;
     for (size_t i = 0; i < plan->count[BOOK_PTR]; i++) {
         const struct record *r = plan->records[plan->start[BOOK_PTR] + i];
         uint8_t *data = put_record(p, DNS_TYPE_PTR, ttl, r->target->len);
         memcpy(data, r->target->name, r->target->len);
-        ptrs[i] = (struct zone_srv){(uint32_t)(p - base), (uint16_t)(12 + r->target->len), 0};
+        ptrs[i] = (struct dns_zone_srv){(uint32_t)(p - base), (uint16_t)(12 + r->target->len), 0};
         p = data + r->target->len;
     }
     return p;
@@ -397,22 +397,23 @@ static uint8_t *put_ptrs(uint8_t *p, const struct plan *plan, uint32_t ttl, stru
 
 /* One allocation: the entry, its name, the addresses (what most questions ask for, next to the name), the tables, the rest.
  */
-static struct zone_entry *render(const struct book *b, const struct book_name *n)
+static struct dns_zone_entry *render(const struct dns_book *b, const struct dns_book_name *n)
 {
-    const struct zone_apex *zone = &b->layout->zones[n->zone];
+    const struct dns_zone_apex *zone = &b->layout->zones[n->zone];
     struct plan plan;
     size_t count;
     struct record **records = distinct(n, &count);
     plan_records(&plan, records, count);
     size_t addresses = plan.count[BOOK_A] * ZONE_A_BYTES + plan.count[BOOK_AAAA] * ZONE_AAAA_BYTES;
-    size_t tables_at = (sizeof(struct zone_entry) + n->len + addresses + 7) & ~(size_t)7;
-    size_t bytes = tables_at + plan.target_count * sizeof(struct zone_target) +
-                   (plan.count[BOOK_SRV] + plan.count[BOOK_PTR]) * sizeof(struct zone_srv) + plan.srv_bytes +
+    size_t tables_at = (sizeof(struct dns_zone_entry) + n->len + addresses + 7) & ~(size_t)7;
+    size_t bytes = tables_at + plan.target_count * sizeof(struct dns_zone_target) +
+                   (plan.count[BOOK_SRV] + plan.count[BOOK_PTR]) * sizeof(struct dns_zone_srv) + plan.srv_bytes +
                    plan.ptr_bytes;
     uint8_t *memory = xcalloc(1, bytes);
-    struct zone_entry *e = (struct zone_entry *)(void *)memory;
-    struct zone_target *targets = (struct zone_target *)(void *)(memory + tables_at);
-    struct zone_srv *srvs = (struct zone_srv *)(void *)(targets + plan.target_count), *ptrs = srvs + plan.count[BOOK_SRV];
+    struct dns_zone_entry *e = (struct dns_zone_entry *)(void *)memory;
+    struct dns_zone_target *targets = (struct dns_zone_target *)(void *)(memory + tables_at);
+    struct dns_zone_srv *srvs = (struct dns_zone_srv *)(void *)(targets + plan.target_count),
+                        *ptrs = srvs + plan.count[BOOK_SRV];
     uint8_t *data = (uint8_t *)(ptrs + plan.count[BOOK_PTR]);
     e->a_count = (uint16_t)plan.count[BOOK_A];
     e->aaaa_count = (uint16_t)plan.count[BOOK_AAAA];
@@ -438,7 +439,7 @@ static struct zone_entry *render(const struct book *b, const struct book_name *n
 }
 
 /* Same records? The tables hold pointers, so only the parts without are compared; they determine the tables. */
-static bool is_same_entry(const struct zone_entry *a, const struct zone_entry *b)
+static bool is_same_entry(const struct dns_zone_entry *a, const struct dns_zone_entry *b)
 {
     if (a->bytes != b->bytes || a->a_count != b->a_count || a->aaaa_count != b->aaaa_count ||
         a->srv_count != b->srv_count || a->ptr_count != b->ptr_count || a->target_count != b->target_count)
@@ -448,7 +449,7 @@ static bool is_same_entry(const struct zone_entry *a, const struct zone_entry *b
     return memcmp(a->a, b->a, addresses) == 0 && memcmp(a->srv, b->srv, rest) == 0;
 }
 
-static void name_free(struct book *b, struct book_name *n)
+static void name_free(struct dns_book *b, struct dns_book_name *n)
 {
     list_remove(&n->dirty);
     (void)map_remove_n(&b->names, n->name, n->len);
@@ -456,19 +457,19 @@ static void name_free(struct book *b, struct book_name *n)
     free(n);
 }
 
-bool book_publish(struct book *b, struct zone_publisher *p, uint32_t serial)
+bool dns_book_publish(struct dns_book *b, struct dns_zone_publisher *p, uint32_t serial)
 {
     size_t count = 0, capacity = 64;
-    struct zone_change *changes = xmalloc(capacity * sizeof(*changes));
+    struct dns_zone_change *changes = xmalloc(capacity * sizeof(*changes));
     struct list dead;
     list_init(&dead);
     list_for_each(it, &b->dirty)
     {
-        struct book_name *n = container_of(it, struct book_name, dirty);
+        struct dns_book_name *n = container_of(it, struct dns_book_name, dirty);
         list_remove(it);
         /* In a zone that is not ours as a whole, a name without records is nobody's business. */
         bool is_gone = is_dead(n) || (n->count == 0 && !b->layout->zones[n->zone].is_whole);
-        struct zone_entry *e = is_gone ? NULL : render(b, n);
+        struct dns_zone_entry *e = is_gone ? NULL : render(b, n);
         if (is_dead(n))
             list_push_back(&dead, it);
         if (e ? (n->published && is_same_entry(e, n->published)) : !n->published) {
@@ -480,28 +481,28 @@ bool book_publish(struct book *b, struct zone_publisher *p, uint32_t serial)
             changes = xrealloc(changes, capacity * sizeof(*changes));
         }
         n->published = e;
-        changes[count++] = (struct zone_change){n->hash, n->name, n->len, e};
+        changes[count++] = (struct dns_zone_change){n->hash, n->name, n->len, e};
     }
     if (count > 0)
-        zone_publish(p, changes, count, serial);
+        dns_zone_publish(p, changes, count, serial);
     free(changes);
-    list_for_each(it, &dead) name_free(b, container_of(it, struct book_name, dirty));
+    list_for_each(it, &dead) name_free(b, container_of(it, struct dns_book_name, dirty));
     return count > 0;
 }
 
 /* -- listings --------------------------------------------------------------------------------------------------- */
 
-static void tell(const struct record *r, void (*fn)(void *ctx, const struct book_view *view), void *ctx)
+static void tell(const struct record *r, void (*fn)(void *ctx, const struct dns_book_view *view), void *ctx)
 {
-    struct book_view view = {.kind = (enum book_kind)r->kind,
-                             .name = r->name->name,
-                             .ip = r->ip,
-                             .target = r->target ? r->target->name : NULL,
-                             .port = r->port};
+    struct dns_book_view view = {.kind = (enum dns_book_kind)r->kind,
+                                 .name = r->name->name,
+                                 .ip = r->ip,
+                                 .target = r->target ? r->target->name : NULL,
+                                 .port = r->port};
     fn(ctx, &view);
 }
 
-void book_each(const struct book *b, void (*fn)(void *ctx, const struct book_view *view), void *ctx)
+void dns_book_each(const struct dns_book *b, void (*fn)(void *ctx, const struct dns_book_view *view), void *ctx)
 {
     for (struct map_entry *e = map_first(&b->names); e; e = map_next(e)) {
         size_t count;
@@ -512,7 +513,7 @@ void book_each(const struct book *b, void (*fn)(void *ctx, const struct book_vie
     }
 }
 
-void book_set_each(const struct book_set *set, void (*fn)(void *ctx, const struct book_view *view), void *ctx)
+void dns_book_set_each(const struct dns_book_set *set, void (*fn)(void *ctx, const struct dns_book_view *view), void *ctx)
 {
     for (size_t i = 0; set && i < set->count; i++)
         tell(&set->records[i], fn, ctx);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * book.h - all records by name, on the publishing thread: the changing twin of the snapshot. Owners (a task, an agent, ...)
- * each have one set of records; replacing a set marks the names it touches, and book_publish renders those into a new
+ * each have one set of records; replacing a set marks the names it touches, and dns_book_publish renders those into a new
  * snapshot. The cost of a change is that of the names it touches, whatever the size of the book. */
 #pragma once
 
@@ -16,31 +16,31 @@ struct dns_ip {
     uint8_t bytes[16];
 };
 
-struct book;
-struct book_set; /* the records of one owner; NULL: none */
+struct dns_book;
+struct dns_book_set; /* the records of one owner; NULL: none */
 
-struct book *book_new(const struct zone_layout *layout);
-struct book *book_free(struct book *b); /* every set was dropped before */
+struct dns_book *dns_book_new(const struct dns_zone_layout *layout);
+struct dns_book *dns_book_free(struct dns_book *b); /* every set was dropped before */
 
 /* Collect the records of one owner, then put them in the place of what it had. Names are text; what is no name, or belongs
  * to no zone of ours, is left out: a bad name costs its own record and nothing else. */
-void book_begin(struct book *b);
-void book_put_ip(struct book *b, const char *name, const struct dns_ip *ip);
-void book_put_srv(struct book *b, const char *name, const char *target, uint16_t port);
-void book_put_ptr(struct book *b, const struct dns_ip *ip, const char *target);
+void dns_book_begin(struct dns_book *b);
+void dns_book_put_ip(struct dns_book *b, const char *name, const struct dns_ip *ip);
+void dns_book_put_srv(struct dns_book *b, const char *name, const char *target, uint16_t port);
+void dns_book_put_ptr(struct dns_book *b, const struct dns_ip *ip, const char *target);
 /* The owner's new set; `old` is gone. */
-struct book_set *book_commit(struct book *b, struct book_set *old);
-void book_drop(struct book *b, struct book_set *set);
+struct dns_book_set *dns_book_commit(struct dns_book *b, struct dns_book_set *old);
+void dns_book_drop(struct dns_book *b, struct dns_book_set *set);
 
 /* Renders what changed since the last time. False when nothing did, and then nothing is published. */
-bool book_publish(struct book *b, struct zone_publisher *p, uint32_t serial);
+bool dns_book_publish(struct dns_book *b, struct dns_zone_publisher *p, uint32_t serial);
 /* Records over all names, duplicates of different owners counted. */
-size_t book_record_count(const struct book *b);
+size_t dns_book_record_count(const struct dns_book *b);
 
 /* For listings. */
-enum book_kind { BOOK_A, BOOK_AAAA, BOOK_SRV, BOOK_PTR };
-struct book_view {
-    enum book_kind kind;
+enum dns_book_kind { BOOK_A, BOOK_AAAA, BOOK_SRV, BOOK_PTR };
+struct dns_book_view {
+    enum dns_book_kind kind;
     const uint8_t *name;   /* wire form */
     struct dns_ip ip;      /* A, AAAA */
     const uint8_t *target; /* SRV, PTR */
@@ -48,6 +48,6 @@ struct book_view {
 };
 /* Every record of the book, name after name in the order they came up, distinct within a name and sorted by kind and value.
  */
-void book_each(const struct book *b, void (*fn)(void *ctx, const struct book_view *view), void *ctx);
+void dns_book_each(const struct dns_book *b, void (*fn)(void *ctx, const struct dns_book_view *view), void *ctx);
 /* The records of one set in the order they were put. */
-void book_set_each(const struct book_set *set, void (*fn)(void *ctx, const struct book_view *view), void *ctx);
+void dns_book_set_each(const struct dns_book_set *set, void (*fn)(void *ctx, const struct dns_book_view *view), void *ctx);

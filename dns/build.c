@@ -10,17 +10,17 @@
 
 #define DCOS_ZONE "dcos.thisdcos.directory"
 
-static void put_ips(struct cluster *c, const struct cluster_ips *ips, const char *name)
+static void put_ips(struct dns_cluster *c, const struct dns_cluster_ips *ips, const char *name)
 {
     for (uint32_t i = 0; ips && i < ips->count; i++)
-        book_put_ip(c->book, name, &ips->v[i]);
+        dns_book_put_ip(c->book, name, &ips->v[i]);
 }
 
-const struct cluster_ips *build_task_ips(struct cluster *c, const struct cluster_task *t)
+const struct dns_cluster_ips *dns_build_task_ips(struct dns_cluster *c, const struct dns_cluster_task *t)
 {
     for (size_t i = 0; i < c->naming->source_count; i++) {
-        enum cluster_source source = c->naming->sources[i];
-        const struct cluster_ips *ips = source == CLUSTER_HOST ? cluster_host_ips(t->agent->host) : &t->ips[source];
+        enum dns_cluster_source source = c->naming->sources[i];
+        const struct dns_cluster_ips *ips = source == CLUSTER_HOST ? dns_cluster_host_ips(t->agent->host) : &t->ips[source];
         if (ips && ips->count > 0)
             return ips;
     }
@@ -31,8 +31,8 @@ const struct cluster_ips *build_task_ips(struct cluster *c, const struct cluster
 
 /* A task under one of its names. */
 struct naming {
-    struct cluster *c;
-    const struct cluster_task *task;
+    struct dns_cluster *c;
+    const struct dns_cluster_task *task;
     const char *name; /* first label, or several when it is a raw discovery name */
     char canonical[NAME_SIZE];
     const char *framework; /* with the domain: "marathon.mesos" */
@@ -46,7 +46,7 @@ static void put_srv(const struct naming *n, const char *prefix, const char *prot
     if (snprintf(name, sizeof(name), "%s_%s._%s.%s", prefix, n->name, protocol, zone) >= (int)sizeof(name) ||
         snprintf(target, sizeof(target), "%s.%s", n->canonical, target_zone) >= (int)sizeof(target))
         return; /* too long for DNS in any case */
-    book_put_srv(n->c->book, name, target, port);
+    dns_book_put_srv(n->c->book, name, target, port);
 }
 
 static void put_both(const struct naming *n, const char *prefix, const char *zone, const char *target_zone, uint16_t port)
@@ -68,7 +68,7 @@ static void put_resource_ports(const struct naming *n)
         }
 }
 
-static void put_discovery_port(const struct naming *n, const struct cluster_port *port, const char *prefix)
+static void put_discovery_port(const struct naming *n, const struct dns_cluster_port *port, const char *prefix)
 {
     char protocol[DNS_LABEL_MAX + 1] = "";
     if (port->protocol)
@@ -82,7 +82,7 @@ static void put_discovery_port(const struct naming *n, const struct cluster_port
 static void put_discovery_ports(const struct naming *n)
 {
     for (uint32_t i = 0; n->task->discovery_name && i < n->task->port_count; i++) {
-        const struct cluster_port *port = &n->task->ports[i];
+        const struct dns_cluster_port *port = &n->task->ports[i];
         put_discovery_port(n, port, "");
         if (port->name) {
             char prefix[DNS_TEXT_SIZE];
@@ -96,9 +96,9 @@ static void put_name_ips(const struct naming *n, const char *name)
 {
     char full[NAME_SIZE];
     if (snprintf(full, sizeof(full), "%s.%s", name, n->framework) < (int)sizeof(full))
-        put_ips(n->c, build_task_ips(n->c, n->task), full);
+        put_ips(n->c, dns_build_task_ips(n->c, n->task), full);
     if (snprintf(full, sizeof(full), "%s.%s", name, n->slave) < (int)sizeof(full))
-        put_ips(n->c, cluster_host_ips(n->task->agent->host), full);
+        put_ips(n->c, dns_cluster_host_ips(n->task->agent->host), full);
 }
 
 static void put_task_under(struct naming *n, const char *name)
@@ -119,7 +119,8 @@ static void put_task_under(struct naming *n, const char *name)
 static void put_reverse(const struct naming *n)
 {
     char target[NAME_SIZE];
-    const struct cluster_ips *ips = build_task_ips(n->c, n->task), *host = cluster_host_ips(n->task->agent->host);
+    const struct dns_cluster_ips *ips = dns_build_task_ips(n->c, n->task),
+                                 *host = dns_cluster_host_ips(n->task->agent->host);
     if (snprintf(target, sizeof(target), "%s.%s", n->canonical, n->framework) >= (int)sizeof(target))
         return;
     for (uint32_t i = 0; ips && ips != host && i < ips->count; i++) {
@@ -127,11 +128,11 @@ static void put_reverse(const struct naming *n)
         for (uint32_t h = 0; host && h < host->count && !is_shared; h++)
             is_shared = host->v[h].size == ips->v[i].size && memcmp(host->v[h].bytes, ips->v[i].bytes, ips->v[i].size) == 0;
         if (!is_shared)
-            book_put_ptr(n->c->book, &ips->v[i], target);
+            dns_book_put_ptr(n->c->book, &ips->v[i], target);
     }
 }
 
-static void put_mesos_task(struct cluster *c, const struct cluster_task *t)
+static void put_mesos_task(struct dns_cluster *c, const struct dns_cluster_task *t)
 {
     char fragment[DNS_NAME_MAX + 1], framework[NAME_SIZE], slave[NAME_SIZE], label[DNS_LABEL_MAX + 1];
     (void)dns_domain_fragment(c->naming->style, t->framework->name, fragment);
@@ -148,16 +149,16 @@ static void put_mesos_task(struct cluster *c, const struct cluster_task *t)
 
 /* -- DC/OS ------------------------------------------------------------------------------------------------------ */
 
-static void put_dcos_task(struct cluster *c, const struct cluster_task *t)
+static void put_dcos_task(struct dns_cluster *c, const struct dns_cluster_task *t)
 {
     char task[VIP_LABEL_MAX + 1], framework[VIP_LABEL_MAX + 1], name[NAME_SIZE];
     const char *text = t->discovery_name ? t->discovery_name : t->name;
     (void)vip_label(text, strlen(text), task);
     (void)vip_label(t->framework->name, strlen(t->framework->name), framework);
-    const struct cluster_ips *host = cluster_host_ips(t->agent->host), *own = &t->ips[CLUSTER_NETINFO];
+    const struct dns_cluster_ips *host = dns_cluster_host_ips(t->agent->host), *own = &t->ips[CLUSTER_NETINFO];
     struct {
         const char *zone;
-        const struct cluster_ips *ips;
+        const struct dns_cluster_ips *ips;
     } rows[] = {{"agentip", host}, {"containerip", own}, {"autoip", t->has_host_port || own->count == 0 ? host : own}};
     for (size_t i = 0; i < 3; i++) {
         (void)snprintf(name, sizeof(name), "%s.%s.%s." DCOS_ZONE, task, framework, rows[i].zone); /* labels are short */
@@ -165,7 +166,7 @@ static void put_dcos_task(struct cluster *c, const struct cluster_task *t)
     }
 }
 
-void build_vip(struct cluster *c, const struct cluster_vip *v)
+void dns_build_vip(struct dns_cluster *c, const struct dns_cluster_vip *v)
 {
     char name[NAME_SIZE];
     struct dns_ip ip;
@@ -174,18 +175,18 @@ void build_vip(struct cluster *c, const struct cluster_vip *v)
         ip.size = 4;
         for (unsigned i = 0; i < 4; i++)
             ip.bytes[i] = (uint8_t)(v->address4 >> (24 - 8 * i));
-        book_put_ip(c->book, name, &ip);
+        dns_book_put_ip(c->book, name, &ip);
     }
     if (v->count6 > 0) {
         ip.size = 16;
         vip_name_address6(v->name, ip.bytes);
-        book_put_ip(c->book, name, &ip);
+        dns_book_put_ip(c->book, name, &ip);
     }
 }
 
 /* -- entities --------------------------------------------------------------------------------------------------- */
 
-void build_task(struct cluster *c, const struct cluster_task *t)
+void dns_build_task(struct dns_cluster *c, const struct dns_cluster_task *t)
 {
     if (!t->is_running || !t->agent->is_listed || !t->framework->name || (t->is_unhealthy && !c->naming->serves_unhealthy))
         return;
@@ -194,72 +195,72 @@ void build_task(struct cluster *c, const struct cluster_task *t)
         put_dcos_task(c, t);
 }
 
-void build_agent(struct cluster *c, const struct cluster_agent *a)
+void dns_build_agent(struct dns_cluster *c, const struct dns_cluster_agent *a)
 {
     char name[NAME_SIZE], service[NAME_SIZE];
-    const struct cluster_ips *ips = cluster_host_ips(a->host);
+    const struct dns_cluster_ips *ips = dns_cluster_host_ips(a->host);
     if (!a->is_listed || !ips || ips->count == 0)
         return;
     (void)snprintf(name, sizeof(name), "slave.%s", c->naming->domain); /* a checked domain */
     (void)snprintf(service, sizeof(service), "_slave._tcp.%s", c->naming->domain);
     put_ips(c, ips, name);
     if (a->port > 0)
-        book_put_srv(c->book, service, name, a->port);
+        dns_book_put_srv(c->book, service, name, a->port);
     for (uint32_t i = 0; i < ips->count; i++)
         if (ips->v[i].size != 4 || ips->v[i].bytes[0] != 127)
-            book_put_ptr(c->book, &ips->v[i], name);
+            dns_book_put_ptr(c->book, &ips->v[i], name);
 }
 
 /* Frameworks of the HTTP API have no pid, hence no port and no service record. */
-void build_framework(struct cluster *c, const struct cluster_framework *f)
+void dns_build_framework(struct dns_cluster *c, const struct dns_cluster_framework *f)
 {
     char fragment[DNS_NAME_MAX + 1], name[NAME_SIZE];
     if (!f->is_listed || !f->name || dns_domain_fragment(c->naming->style, f->name, fragment) == 0)
         return;
     (void)snprintf(name, sizeof(name), "%s.%s", fragment, c->naming->domain); /* both are short */
-    put_ips(c, cluster_host_ips(f->host), name);
+    put_ips(c, dns_cluster_host_ips(f->host), name);
 }
 
-static void put_masters(struct cluster *c)
+static void put_masters(struct dns_cluster *c)
 {
     const char *domain = c->naming->domain;
     char name[NAME_SIZE], leader[NAME_SIZE];
     for (size_t i = 0; i < c->master_count; i++) {
         (void)snprintf(name, sizeof(name), "master.%s", domain); /* a checked domain, here and below */
-        book_put_ip(c->book, name, &c->masters[i].ip);
+        dns_book_put_ip(c->book, name, &c->masters[i].ip);
         (void)snprintf(name, sizeof(name), "master%zu.%s", i, domain);
-        book_put_ip(c->book, name, &c->masters[i].ip);
+        dns_book_put_ip(c->book, name, &c->masters[i].ip);
         if (c->naming->has_dcos)
-            book_put_ip(c->book, "master." DCOS_ZONE, &c->masters[i].ip);
+            dns_book_put_ip(c->book, "master." DCOS_ZONE, &c->masters[i].ip);
     }
     for (size_t i = 0; c->naming->has_dcos && c->master_count > 0 && i < 5; i++) {
         (void)snprintf(name, sizeof(name), "zk-%zu.zk", i + 1);
-        book_put_ip(c->book, name, &c->masters[i % c->master_count].ip);
+        dns_book_put_ip(c->book, name, &c->masters[i % c->master_count].ip);
     }
     if (!c->has_leader)
         return;
     (void)snprintf(leader, sizeof(leader), "leader.%s", domain);
-    book_put_ip(c->book, leader, &c->leader.ip);
+    dns_book_put_ip(c->book, leader, &c->leader.ip);
     (void)snprintf(name, sizeof(name), "_leader._tcp.%s", domain);
-    book_put_srv(c->book, name, leader, c->leader.port);
+    dns_book_put_srv(c->book, name, leader, c->leader.port);
     (void)snprintf(name, sizeof(name), "_leader._udp.%s", domain);
-    book_put_srv(c->book, name, leader, c->leader.port);
+    dns_book_put_srv(c->book, name, leader, c->leader.port);
     if (c->naming->has_dcos)
-        book_put_ip(c->book, "leader." DCOS_ZONE, &c->leader.ip);
+        dns_book_put_ip(c->book, "leader." DCOS_ZONE, &c->leader.ip);
 }
 
-void build_static(struct cluster *c)
+void dns_build_static(struct dns_cluster *c)
 {
     static const struct dns_ip loopback = {4, {127, 0, 0, 1}}, name_server = {4, {198, 51, 100, 1}};
-    const struct cluster_naming *naming = c->naming;
+    const struct dns_cluster_naming *naming = c->naming;
     put_masters(c);
     for (size_t i = 0; i < naming->own_ip_count; i++)
-        book_put_ip(c->book, naming->soa_mname, &naming->own_ips[i]);
+        dns_book_put_ip(c->book, naming->soa_mname, &naming->own_ips[i]);
     if (!naming->has_dcos)
         return;
-    book_put_ip(c->book, "ready.spartan", &loopback);
-    book_put_ip(c->book, "ns.spartan", &name_server);
-    book_put_ip(c->book, "localhost", &loopback);
+    dns_book_put_ip(c->book, "ready.spartan", &loopback);
+    dns_book_put_ip(c->book, "ns.spartan", &name_server);
+    dns_book_put_ip(c->book, "localhost", &loopback);
     for (size_t i = 0; i < naming->node_ip_count; i++)
-        book_put_ip(c->book, "thisnode.thisdcos.directory", &naming->node_ips[i]);
+        dns_book_put_ip(c->book, "thisnode.thisdcos.directory", &naming->node_ips[i]);
 }

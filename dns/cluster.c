@@ -21,19 +21,19 @@ static void mark(struct list *all, struct list *dirty)
         list_push_back(all, dirty);
 }
 
-static void mark_task(struct cluster *c, struct cluster_task *t)
+static void mark_task(struct dns_cluster *c, struct dns_cluster_task *t)
 {
     mark(&c->dirty_tasks, &t->dirty);
 }
 
-static void mark_agent_tasks(struct cluster *c, struct cluster_agent *a)
+static void mark_agent_tasks(struct dns_cluster *c, struct dns_cluster_agent *a)
 {
-    list_for_each(it, &a->tasks) mark_task(c, container_of(it, struct cluster_task, in_agent));
+    list_for_each(it, &a->tasks) mark_task(c, container_of(it, struct dns_cluster_task, in_agent));
 }
 
-static void mark_framework_tasks(struct cluster *c, struct cluster_framework *f)
+static void mark_framework_tasks(struct dns_cluster *c, struct dns_cluster_framework *f)
 {
-    list_for_each(it, &f->tasks) mark_task(c, container_of(it, struct cluster_task, in_framework));
+    list_for_each(it, &f->tasks) mark_task(c, container_of(it, struct dns_cluster_task, in_framework));
 }
 
 /* -- hosts ------------------------------------------------------------------------------------------------------ */
@@ -48,9 +48,9 @@ static bool parse_ip(const char *text, struct dns_ip *ip)
     return inet_pton(AF_INET6, text, ip->bytes) == 1;
 }
 
-static struct cluster_host *host_ref(struct cluster *c, const char *name)
+static struct dns_cluster_host *host_ref(struct dns_cluster *c, const char *name)
 {
-    struct cluster_host *h = map_get(&c->hosts, name);
+    struct dns_cluster_host *h = map_get(&c->hosts, name);
     struct dns_ip ip;
     if (!h) {
         h = xcalloc(1, sizeof(*h));
@@ -68,7 +68,7 @@ static struct cluster_host *host_ref(struct cluster *c, const char *name)
     return h;
 }
 
-static void host_unref(struct cluster *c, struct cluster_host *h)
+static void host_unref(struct dns_cluster *c, struct dns_cluster_host *h)
 {
     if (!h || --h->references > 0)
         return;
@@ -80,23 +80,23 @@ static void host_unref(struct cluster *c, struct cluster_host *h)
 }
 
 /* Refers *at to another host; an empty name to none. True when that is a change. */
-static bool host_change(struct cluster *c, struct cluster_host **at, const char *name)
+static bool host_change(struct dns_cluster *c, struct dns_cluster_host **at, const char *name)
 {
-    struct cluster_host *before = *at;
+    struct dns_cluster_host *before = *at;
     *at = name && name[0] != '\0' ? host_ref(c, name) : NULL;
     host_unref(c, before);
     return *at != before;
 }
 
-const char *cluster_next_host(struct cluster *c)
+const char *dns_cluster_next_host(struct dns_cluster *c)
 {
     struct list *node = list_pop_front(&c->wanted_hosts);
-    return node ? container_of(node, struct cluster_host, wanted)->name : NULL;
+    return node ? container_of(node, struct dns_cluster_host, wanted)->name : NULL;
 }
 
-void cluster_resolved(struct cluster *c, const char *host, const struct dns_ip *ips, size_t count)
+void dns_cluster_resolved(struct dns_cluster *c, const char *host, const struct dns_ip *ips, size_t count)
 {
-    struct cluster_host *h = map_get(&c->hosts, host);
+    struct dns_cluster_host *h = map_get(&c->hosts, host);
     if (!h)
         return;
     if (count > CLUSTER_IPS_MAX)
@@ -105,14 +105,14 @@ void cluster_resolved(struct cluster *c, const char *host, const struct dns_ip *
     h->ips.v = count > 0 ? xmemdup(ips, count * sizeof(*ips)) : NULL;
     h->ips.count = (uint32_t)count;
     for (struct map_entry *e = map_first(&c->agents); e; e = map_next(e)) {
-        struct cluster_agent *a = map_value(e);
+        struct dns_cluster_agent *a = map_value(e);
         if (a->host == h) {
             mark(&c->dirty_agents, &a->dirty);
             mark_agent_tasks(c, a);
         }
     }
     for (struct map_entry *e = map_first(&c->frameworks); e; e = map_next(e)) {
-        struct cluster_framework *f = map_value(e);
+        struct dns_cluster_framework *f = map_value(e);
         if (f->host == h)
             mark(&c->dirty_frameworks, &f->dirty);
     }
@@ -120,9 +120,9 @@ void cluster_resolved(struct cluster *c, const char *host, const struct dns_ip *
 
 /* -- entities --------------------------------------------------------------------------------------------------- */
 
-static struct cluster_agent *agent_get(struct cluster *c, const char *id)
+static struct dns_cluster_agent *agent_get(struct dns_cluster *c, const char *id)
 {
-    struct cluster_agent *a = map_get(&c->agents, id);
+    struct dns_cluster_agent *a = map_get(&c->agents, id);
     if (a)
         return a;
     a = xcalloc(1, sizeof(*a));
@@ -134,9 +134,9 @@ static struct cluster_agent *agent_get(struct cluster *c, const char *id)
     return a;
 }
 
-static struct cluster_framework *framework_get(struct cluster *c, const char *id)
+static struct dns_cluster_framework *framework_get(struct dns_cluster *c, const char *id)
 {
-    struct cluster_framework *f = map_get(&c->frameworks, id);
+    struct dns_cluster_framework *f = map_get(&c->frameworks, id);
     if (f)
         return f;
     f = xcalloc(1, sizeof(*f));
@@ -147,21 +147,21 @@ static struct cluster_framework *framework_get(struct cluster *c, const char *id
     return f;
 }
 
-static void agent_free(struct cluster *c, struct cluster_agent *a)
+static void agent_free(struct dns_cluster *c, struct dns_cluster_agent *a)
 {
     list_remove(&a->dirty);
     list_remove(&a->held);
-    book_drop(c->book, a->records);
+    dns_book_drop(c->book, a->records);
     (void)map_remove(&c->agents, a->id);
     free(a->id);
     host_unref(c, a->host);
     free(a);
 }
 
-static void framework_free(struct cluster *c, struct cluster_framework *f)
+static void framework_free(struct dns_cluster *c, struct dns_cluster_framework *f)
 {
     list_remove(&f->dirty);
-    book_drop(c->book, f->records);
+    dns_book_drop(c->book, f->records);
     (void)map_remove(&c->frameworks, f->id);
     free(f->id);
     free(f->name);
@@ -169,13 +169,13 @@ static void framework_free(struct cluster *c, struct cluster_framework *f)
     free(f);
 }
 
-static void agent_release(struct cluster *c, struct cluster_agent *a)
+static void agent_release(struct dns_cluster *c, struct dns_cluster_agent *a)
 {
     if (!a->is_listed && !a->is_recovered && list_is_empty(&a->tasks))
         agent_free(c, a);
 }
 
-static void framework_release(struct cluster *c, struct cluster_framework *f)
+static void framework_release(struct dns_cluster *c, struct dns_cluster_framework *f)
 {
     if (!f->is_listed && list_is_empty(&f->tasks))
         framework_free(c, f);
@@ -185,17 +185,17 @@ static void framework_release(struct cluster *c, struct cluster_framework *f)
 
 static void on_vip_moved(void *ctx, const char *name, uint32_t address)
 {
-    struct cluster *c = ctx;
-    struct cluster_vip *v = map_get(&c->vips, name);
+    struct dns_cluster *c = ctx;
+    struct dns_cluster_vip *v = map_get(&c->vips, name);
     if (!v)
         return;
     v->address4 = address;
     mark(&c->dirty_vips, &v->dirty);
 }
 
-static struct cluster_vip *vip_get(struct cluster *c, const char *name)
+static struct dns_cluster_vip *vip_get(struct dns_cluster *c, const char *name)
 {
-    struct cluster_vip *v = map_get(&c->vips, name);
+    struct dns_cluster_vip *v = map_get(&c->vips, name);
     if (v)
         return v;
     v = xcalloc(1, sizeof(*v));
@@ -205,7 +205,7 @@ static struct cluster_vip *vip_get(struct cluster *c, const char *name)
     return v;
 }
 
-static void vip_count(struct cluster *c, struct cluster_vip *v, bool is_v4, bool is_v6)
+static void vip_count(struct dns_cluster *c, struct dns_cluster_vip *v, bool is_v4, bool is_v6)
 {
     if (is_v4 && v->count4++ == 0)
         v->has_address4 = vip_names_add(c->vip_names, v->name, &v->address4) == 0;
@@ -213,7 +213,7 @@ static void vip_count(struct cluster *c, struct cluster_vip *v, bool is_v4, bool
     mark(&c->dirty_vips, &v->dirty);
 }
 
-static void vip_uncount(struct cluster *c, struct cluster_vip *v, bool is_v4, bool is_v6)
+static void vip_uncount(struct dns_cluster *c, struct dns_cluster_vip *v, bool is_v4, bool is_v6)
 {
     if (is_v4 && --v->count4 == 0 && v->has_address4) {
         v->has_address4 = false;
@@ -223,7 +223,7 @@ static void vip_uncount(struct cluster *c, struct cluster_vip *v, bool is_v4, bo
     mark(&c->dirty_vips, &v->dirty);
 }
 
-static void drop_uses(struct cluster *c, struct vip_use *uses, uint32_t count)
+static void drop_uses(struct dns_cluster *c, struct dns_vip_use *uses, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         vip_uncount(c, uses[i].vip, uses[i].is_v4, uses[i].is_v6);
@@ -231,17 +231,17 @@ static void drop_uses(struct cluster *c, struct vip_use *uses, uint32_t count)
 }
 
 /* Counts the task in the VIPs it backs: as long as it runs or is being killed (facts: net-cron C.2). */
-static void use_vips(struct cluster *c, struct cluster_task *t)
+static void use_vips(struct dns_cluster *c, struct dns_cluster_task *t)
 {
-    struct vip_use *old = t->uses;
+    struct dns_vip_use *old = t->uses;
     uint32_t old_count = t->use_count;
     char name[VIP_NAME_MAX + 1];
     t->uses = NULL;
     t->use_count = 0;
     bool is_back_end = (t->is_running || t->is_killing) && t->agent->is_listed && t->framework->name && c->naming->has_dcos;
     for (uint32_t i = 0; is_back_end && i < t->vip_count; i++) {
-        const struct cluster_ips *host = cluster_host_ips(t->agent->host), *own = &t->ips[CLUSTER_NETINFO];
-        const struct cluster_ips *ips = t->vips[i].is_host_port || own->count == 0 ? host : own;
+        const struct dns_cluster_ips *host = dns_cluster_host_ips(t->agent->host), *own = &t->ips[CLUSTER_NETINFO];
+        const struct dns_cluster_ips *ips = t->vips[i].is_host_port || own->count == 0 ? host : own;
         bool is_v4 = false, is_v6 = false;
         for (uint32_t n = 0; ips && n < ips->count; n++) {
             is_v4 = is_v4 || ips->v[n].size == 4;
@@ -249,10 +249,10 @@ static void use_vips(struct cluster *c, struct cluster_task *t)
         }
         if ((!is_v4 && !is_v6) || vip_name_clean(t->vips[i].label, t->framework->name, name) < 0)
             continue;
-        struct cluster_vip *v = vip_get(c, name);
+        struct dns_cluster_vip *v = vip_get(c, name);
         vip_count(c, v, is_v4, is_v6);
         t->uses = xrealloc(t->uses, (t->use_count + 1) * sizeof(*t->uses));
-        t->uses[t->use_count++] = (struct vip_use){v, is_v4, is_v6};
+        t->uses[t->use_count++] = (struct dns_vip_use){v, is_v4, is_v6};
     }
     drop_uses(c, old, old_count); /* after the new ones, so that an address that stays in use stays the same */
 }
@@ -269,7 +269,7 @@ static const void *task_key(struct arena *arena, const char *framework_id, const
     return key;
 }
 
-static void task_free(struct cluster *c, struct cluster_task *t, struct arena *arena)
+static void task_free(struct dns_cluster *c, struct dns_cluster_task *t, struct arena *arena)
 {
     size_t len;
     const void *key = task_key(arena, t->framework->id, t->id, &len);
@@ -277,20 +277,20 @@ static void task_free(struct cluster *c, struct cluster_task *t, struct arena *a
     list_remove(&t->in_agent);
     list_remove(&t->in_framework);
     list_remove(&t->dirty);
-    book_drop(c->book, t->records);
+    dns_book_drop(c->book, t->records);
     drop_uses(c, t->uses, t->use_count);
     agent_release(c, t->agent);
     framework_release(c, t->framework);
-    cluster_task_clear(t);
+    dns_cluster_task_clear(t);
     free(t);
 }
 
-static void task_told(struct cluster *c, const Mesos__V1__Task *told, struct arena *arena)
+static void task_told(struct dns_cluster *c, const Mesos__V1__Task *told, struct arena *arena)
 {
     size_t len;
     const void *key = task_key(arena, told->framework_id->value, told->task_id->value, &len);
-    struct cluster_task *t = map_get_n(&c->tasks, key, len);
-    if (cluster_state_is_terminal(told->state)) {
+    struct dns_cluster_task *t = map_get_n(&c->tasks, key, len);
+    if (dns_cluster_state_is_terminal(told->state)) {
         if (t)
             task_free(c, t, arena);
         return;
@@ -304,7 +304,7 @@ static void task_told(struct cluster *c, const Mesos__V1__Task *told, struct are
         list_push_back(&t->framework->tasks, &t->in_framework);
         (void)map_put_n(&c->tasks, key, len, t);
     }
-    struct cluster_agent *before = t->agent, *agent = agent_get(c, told->agent_id->value);
+    struct dns_cluster_agent *before = t->agent, *agent = agent_get(c, told->agent_id->value);
     if (agent != before) {
         list_remove(&t->in_agent);
         t->agent = agent;
@@ -312,23 +312,23 @@ static void task_told(struct cluster *c, const Mesos__V1__Task *told, struct are
         if (before)
             agent_release(c, before);
     }
-    cluster_read_task(t, told);
+    dns_cluster_read_task(t, told);
     t->epoch = c->epoch;
     mark_task(c, t);
 }
 
-static void task_updated(struct cluster *c, const Mesos__V1__Master__Event__TaskUpdated *update, struct arena *arena)
+static void task_updated(struct dns_cluster *c, const Mesos__V1__Master__Event__TaskUpdated *update, struct arena *arena)
 {
     size_t len;
     const void *key = task_key(arena, update->framework_id->value, update->status->task_id->value, &len);
-    struct cluster_task *t = map_get_n(&c->tasks, key, len);
+    struct dns_cluster_task *t = map_get_n(&c->tasks, key, len);
     if (!t)
         return;
-    if (cluster_state_is_terminal(update->state)) {
+    if (dns_cluster_state_is_terminal(update->state)) {
         task_free(c, t, arena);
         return;
     }
-    cluster_read_state(t, update->state, update->status);
+    dns_cluster_read_state(t, update->state, update->status);
     t->epoch = c->epoch;
     mark_task(c, t);
 }
@@ -365,24 +365,24 @@ static bool split_pid(const char *pid, char host[256], uint16_t *port)
     return true;
 }
 
-static void hold(struct cluster *c, struct cluster_agent *a, int64_t until_ms)
+static void hold(struct dns_cluster *c, struct dns_cluster_agent *a, int64_t until_ms)
 {
     list_remove(&a->held);
     a->hold_until_ms = until_ms;
     struct list *at = &c->held;
-    while (at->prev != &c->held && container_of(at->prev, struct cluster_agent, held)->hold_until_ms > until_ms)
+    while (at->prev != &c->held && container_of(at->prev, struct dns_cluster_agent, held)->hold_until_ms > until_ms)
         at = at->prev;
     list_insert_before(at, &a->held);
 }
 
-static void agent_told(struct cluster *c, const Mesos__V1__Master__Response__GetAgents__Agent *told, int64_t now_ms)
+static void agent_told(struct dns_cluster *c, const Mesos__V1__Master__Response__GetAgents__Agent *told, int64_t now_ms)
 {
     const Mesos__V1__AgentInfo *info = told->agent_info;
     char host[256];
     uint16_t port;
     if (!info->id)
         return;
-    struct cluster_agent *a = agent_get(c, info->id->value);
+    struct dns_cluster_agent *a = agent_get(c, info->id->value);
     if (!split_pid(told->pid, host, &port)) {
         port = info->has_port && info->port > 0 && info->port <= UINT16_MAX ? (uint16_t)info->port : 0;
         size_t len = strnlen(info->hostname, sizeof(host) - 1);
@@ -404,22 +404,22 @@ static void agent_told(struct cluster *c, const Mesos__V1__Master__Response__Get
     mark_agent_tasks(c, a);
 }
 
-static void agent_removed(struct cluster *c, const char *id, struct arena *arena)
+static void agent_removed(struct dns_cluster *c, const char *id, struct arena *arena)
 {
-    struct cluster_agent *a = map_get(&c->agents, id);
+    struct dns_cluster_agent *a = map_get(&c->agents, id);
     if (!a)
         return;
     a->is_listed = true; /* keeps it through the loop */
     while (!list_is_empty(&a->tasks))
-        task_free(c, container_of(a->tasks.next, struct cluster_task, in_agent), arena);
+        task_free(c, container_of(a->tasks.next, struct dns_cluster_task, in_agent), arena);
     agent_free(c, a);
 }
 
-static void framework_told(struct cluster *c, const Mesos__V1__FrameworkInfo *info)
+static void framework_told(struct dns_cluster *c, const Mesos__V1__FrameworkInfo *info)
 {
     if (!info->id)
         return;
-    struct cluster_framework *f = framework_get(c, info->id->value);
+    struct dns_cluster_framework *f = framework_get(c, info->id->value);
     bool is_renamed = !f->name || strcmp(f->name, info->name) != 0;
     replace_text(&f->name, info->name);
     (void)host_change(c, &f->host, info->hostname); /* marked below in any case */
@@ -430,22 +430,22 @@ static void framework_told(struct cluster *c, const Mesos__V1__FrameworkInfo *in
         mark_framework_tasks(c, f);
 }
 
-static void framework_removed(struct cluster *c, const Mesos__V1__FrameworkInfo *info, struct arena *arena)
+static void framework_removed(struct dns_cluster *c, const Mesos__V1__FrameworkInfo *info, struct arena *arena)
 {
-    struct cluster_framework *f = info->id ? map_get(&c->frameworks, info->id->value) : NULL;
+    struct dns_cluster_framework *f = info->id ? map_get(&c->frameworks, info->id->value) : NULL;
     if (!f)
         return;
     f->is_listed = true; /* keeps it through the loop */
     while (!list_is_empty(&f->tasks))
-        task_free(c, container_of(f->tasks.next, struct cluster_task, in_framework), arena);
+        task_free(c, container_of(f->tasks.next, struct dns_cluster_task, in_framework), arena);
     framework_free(c, f);
 }
 
 /* -- snapshots -------------------------------------------------------------------------------------------------- */
 
-static void agent_recovered(struct cluster *c, const Mesos__V1__AgentInfo *info, int64_t now_ms)
+static void agent_recovered(struct dns_cluster *c, const Mesos__V1__AgentInfo *info, int64_t now_ms)
 {
-    struct cluster_agent *a = info->id ? map_get(&c->agents, info->id->value) : NULL;
+    struct dns_cluster_agent *a = info->id ? map_get(&c->agents, info->id->value) : NULL;
     if (!a || a->epoch == c->epoch)
         return;
     a->is_recovered = true;
@@ -454,7 +454,7 @@ static void agent_recovered(struct cluster *c, const Mesos__V1__AgentInfo *info,
 }
 
 /* Ends the hold of an agent: what no snapshot or event of this epoch told of is gone. */
-static void release_hold(struct cluster *c, struct cluster_agent *a, struct arena *arena)
+static void release_hold(struct dns_cluster *c, struct dns_cluster_agent *a, struct arena *arena)
 {
     list_remove(&a->held);
     a->hold_until_ms = 0;
@@ -466,7 +466,7 @@ static void release_hold(struct cluster *c, struct cluster_agent *a, struct aren
     a->is_listed = true; /* keeps it through the loop */
     list_for_each(it, &a->tasks)
     {
-        struct cluster_task *t = container_of(it, struct cluster_task, in_agent);
+        struct dns_cluster_task *t = container_of(it, struct dns_cluster_task, in_agent);
         if (t->epoch != c->epoch)
             task_free(c, t, arena);
     }
@@ -475,17 +475,17 @@ static void release_hold(struct cluster *c, struct cluster_agent *a, struct aren
 }
 
 /* After a snapshot: everything that it did not have, and that is not held, goes. */
-static void sweep(struct cluster *c, struct arena *arena)
+static void sweep(struct dns_cluster *c, struct arena *arena)
 {
     for (struct map_entry *e = map_first(&c->tasks), *next; e; e = next) {
-        struct cluster_task *t = map_value(e);
+        struct dns_cluster_task *t = map_value(e);
         next = map_next(e);
         if (t->epoch != c->epoch && t->agent->hold_until_ms == 0)
             task_free(c, t, arena);
         arena_reset(arena);
     }
     for (struct map_entry *e = map_first(&c->agents), *next; e; e = next) {
-        struct cluster_agent *a = map_value(e);
+        struct dns_cluster_agent *a = map_value(e);
         next = map_next(e);
         if (a->epoch == c->epoch)
             continue;
@@ -497,7 +497,7 @@ static void sweep(struct cluster *c, struct arena *arena)
         agent_release(c, a);
     }
     for (struct map_entry *e = map_first(&c->frameworks), *next; e; e = next) {
-        struct cluster_framework *f = map_value(e);
+        struct dns_cluster_framework *f = map_value(e);
         next = map_next(e);
         if (f->epoch == c->epoch)
             continue;
@@ -507,12 +507,12 @@ static void sweep(struct cluster *c, struct arena *arena)
     }
 }
 
-static void begin_snapshot(struct cluster *c)
+static void begin_snapshot(struct dns_cluster *c)
 {
     c->epoch++;
 }
 
-static void apply_state(struct cluster *c, const Mesos__V1__Master__Response__GetState *state, int64_t now_ms,
+static void apply_state(struct dns_cluster *c, const Mesos__V1__Master__Response__GetState *state, int64_t now_ms,
                         struct arena *arena)
 {
     for (size_t i = 0; state->get_agents && i < state->get_agents->n_agents; i++)
@@ -583,7 +583,7 @@ static int read_field(struct part *p, unsigned *number, unsigned *type, uint64_t
 }
 
 struct reading {
-    struct cluster *c;
+    struct dns_cluster *c;
     struct arena *arena;
     int64_t now_ms;
     struct err *err;
@@ -649,7 +649,7 @@ static int apply_state_bytes(struct reading *r, struct part state)
     return 0;
 }
 
-static int apply_snapshot_bytes(struct reading *r, struct part subscribed, struct cluster_told *told)
+static int apply_snapshot_bytes(struct reading *r, struct part subscribed, struct dns_cluster_told *told)
 {
     struct part state = {0}, body;
     unsigned number, type;
@@ -671,8 +671,8 @@ static int apply_snapshot_bytes(struct reading *r, struct part subscribed, struc
     return result;
 }
 
-static int apply_event(struct cluster *c, const Mesos__V1__Master__Event *event, int64_t now_ms, struct arena *arena,
-                       struct cluster_told *told)
+static int apply_event(struct dns_cluster *c, const Mesos__V1__Master__Event *event, int64_t now_ms, struct arena *arena,
+                       struct dns_cluster_told *told)
 {
     switch (event->type) {
     case MESOS__V1__MASTER__EVENT__TYPE__SUBSCRIBED:
@@ -718,10 +718,10 @@ static int apply_event(struct cluster *c, const Mesos__V1__Master__Event *event,
     }
 }
 
-int cluster_apply(struct cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
-                  struct arena *arena, struct cluster_told *told, struct err *err)
+int dns_cluster_apply(struct dns_cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
+                      struct arena *arena, struct dns_cluster_told *told, struct err *err)
 {
-    *told = (struct cluster_told){0};
+    *told = (struct dns_cluster_told){0};
     arena_reset(arena);
     if (format == WIRE_PROTOBUF) {
         struct part bytes = {event, (const uint8_t *)event + len}, body, subscribed = {0};
@@ -753,12 +753,12 @@ static bool is_same_ip(const struct dns_ip *a, const struct dns_ip *b)
     return a->size == b->size && memcmp(a->bytes, b->bytes, a->size) == 0;
 }
 
-void cluster_set_masters(struct cluster *c, const struct cluster_master *leader, const struct cluster_master *masters,
-                         size_t count)
+void dns_cluster_set_masters(struct dns_cluster *c, const struct dns_cluster_master *leader,
+                             const struct dns_cluster_master *masters, size_t count)
 {
     c->master_count = 0;
     for (size_t i = 0; i < count + (leader != NULL) && c->master_count < CLUSTER_MASTERS_MAX; i++) {
-        const struct cluster_master *m = i < count ? &masters[i] : leader;
+        const struct dns_cluster_master *m = i < count ? &masters[i] : leader;
         bool is_known = false;
         for (size_t k = 0; k < c->master_count; k++)
             is_known = is_known || is_same_ip(&c->masters[k].ip, &m->ip);
@@ -771,11 +771,11 @@ void cluster_set_masters(struct cluster *c, const struct cluster_master *leader,
     c->masters_changed = true;
 }
 
-void cluster_tick(struct cluster *c, int64_t now_ms)
+void dns_cluster_tick(struct dns_cluster *c, int64_t now_ms)
 {
     struct arena *arena = arena_new(0);
     while (!list_is_empty(&c->held)) {
-        struct cluster_agent *a = container_of(c->held.next, struct cluster_agent, held);
+        struct dns_cluster_agent *a = container_of(c->held.next, struct dns_cluster_agent, held);
         if (a->hold_until_ms > now_ms)
             break;
         release_hold(c, a, arena);
@@ -783,54 +783,54 @@ void cluster_tick(struct cluster *c, int64_t now_ms)
     arena_free(arena);
 }
 
-int64_t cluster_next_deadline(const struct cluster *c)
+int64_t dns_cluster_next_deadline(const struct dns_cluster *c)
 {
-    return list_is_empty(&c->held) ? INT64_MAX : container_of(c->held.next, struct cluster_agent, held)->hold_until_ms;
+    return list_is_empty(&c->held) ? INT64_MAX : container_of(c->held.next, struct dns_cluster_agent, held)->hold_until_ms;
 }
 
-static void flush_vips(struct cluster *c)
+static void flush_vips(struct dns_cluster *c)
 {
     struct list *node;
     while ((node = list_pop_front(&c->dirty_vips)) != NULL) {
-        struct cluster_vip *v = container_of(node, struct cluster_vip, dirty);
-        book_begin(c->book);
-        build_vip(c, v);
-        v->records = book_commit(c->book, v->records);
+        struct dns_cluster_vip *v = container_of(node, struct dns_cluster_vip, dirty);
+        dns_book_begin(c->book);
+        dns_build_vip(c, v);
+        v->records = dns_book_commit(c->book, v->records);
         if (v->count4 > 0 || v->count6 > 0)
             continue;
-        book_drop(c->book, v->records);
+        dns_book_drop(c->book, v->records);
         (void)map_remove(&c->vips, v->name);
         free(v->name);
         free(v);
     }
 }
 
-void cluster_flush(struct cluster *c)
+void dns_cluster_flush(struct dns_cluster *c)
 {
     struct list *node;
     if (c->masters_changed) {
         c->masters_changed = false;
-        book_begin(c->book);
-        build_static(c);
-        c->static_records = book_commit(c->book, c->static_records);
+        dns_book_begin(c->book);
+        dns_build_static(c);
+        c->static_records = dns_book_commit(c->book, c->static_records);
     }
     while ((node = list_pop_front(&c->dirty_agents)) != NULL) {
-        struct cluster_agent *a = container_of(node, struct cluster_agent, dirty);
-        book_begin(c->book);
-        build_agent(c, a);
-        a->records = book_commit(c->book, a->records);
+        struct dns_cluster_agent *a = container_of(node, struct dns_cluster_agent, dirty);
+        dns_book_begin(c->book);
+        dns_build_agent(c, a);
+        a->records = dns_book_commit(c->book, a->records);
     }
     while ((node = list_pop_front(&c->dirty_frameworks)) != NULL) {
-        struct cluster_framework *f = container_of(node, struct cluster_framework, dirty);
-        book_begin(c->book);
-        build_framework(c, f);
-        f->records = book_commit(c->book, f->records);
+        struct dns_cluster_framework *f = container_of(node, struct dns_cluster_framework, dirty);
+        dns_book_begin(c->book);
+        dns_build_framework(c, f);
+        f->records = dns_book_commit(c->book, f->records);
     }
     while ((node = list_pop_front(&c->dirty_tasks)) != NULL) {
-        struct cluster_task *t = container_of(node, struct cluster_task, dirty);
-        book_begin(c->book);
-        build_task(c, t);
-        t->records = book_commit(c->book, t->records);
+        struct dns_cluster_task *t = container_of(node, struct dns_cluster_task, dirty);
+        dns_book_begin(c->book);
+        dns_build_task(c, t);
+        t->records = dns_book_commit(c->book, t->records);
         use_vips(c, t);
     }
     flush_vips(c);
@@ -838,9 +838,9 @@ void cluster_flush(struct cluster *c)
 
 /* -- life cycle ------------------------------------------------------------------------------------------------- */
 
-struct cluster *cluster_new(const struct cluster_naming *naming, struct book *book)
+struct dns_cluster *dns_cluster_new(const struct dns_cluster_naming *naming, struct dns_book *book)
 {
-    struct cluster *c = xcalloc(1, sizeof(*c));
+    struct dns_cluster *c = xcalloc(1, sizeof(*c));
     c->naming = naming;
     c->book = book;
     map_init(&c->agents);
@@ -859,17 +859,17 @@ struct cluster *cluster_new(const struct cluster_naming *naming, struct book *bo
     return c;
 }
 
-struct cluster *cluster_free(struct cluster *c)
+struct dns_cluster *dns_cluster_free(struct dns_cluster *c)
 {
     if (!c)
         return NULL;
     struct arena *arena = arena_new(0);
     c->epoch++;
     for (struct map_entry *e = map_first(&c->agents); e; e = map_next(e))
-        ((struct cluster_agent *)map_value(e))->hold_until_ms = 0;
+        ((struct dns_cluster_agent *)map_value(e))->hold_until_ms = 0;
     sweep(c, arena);
     flush_vips(c);
-    book_drop(c->book, c->static_records);
+    dns_book_drop(c->book, c->static_records);
     for (struct map_entry *e = map_first(&c->agents), *next; e; e = next) {
         next = map_next(e);
         agent_free(c, map_value(e)); /* recovered ones without tasks */
@@ -887,52 +887,52 @@ struct cluster *cluster_free(struct cluster *c)
     return NULL;
 }
 
-size_t cluster_task_count(const struct cluster *c)
+size_t dns_cluster_task_count(const struct dns_cluster *c)
 {
     return map_count(&c->tasks);
 }
 
-size_t cluster_agent_count(const struct cluster *c)
+size_t dns_cluster_agent_count(const struct dns_cluster *c)
 {
     return map_count(&c->agents);
 }
 
-size_t cluster_framework_count(const struct cluster *c)
+size_t dns_cluster_framework_count(const struct dns_cluster *c)
 {
     return map_count(&c->frameworks);
 }
 
-struct cluster_framework *cluster_framework_at(struct cluster *c, struct map_entry **iterator)
+struct dns_cluster_framework *dns_cluster_framework_at(struct dns_cluster *c, struct map_entry **iterator)
 {
     *iterator = *iterator ? map_next(*iterator) : map_first(&c->frameworks);
     return *iterator ? map_value(*iterator) : NULL;
 }
 
-void cluster_check_invariants(const struct cluster *c)
+void dns_cluster_check_invariants(const struct dns_cluster *c)
 {
     size_t by_agent = 0, by_framework = 0;
     for (struct map_entry *e = map_first(&c->agents); e; e = map_next(e)) {
-        const struct cluster_agent *a = map_value(e);
+        const struct dns_cluster_agent *a = map_value(e);
         CHECK(a->is_listed || a->is_recovered || !list_is_empty(&a->tasks));
         CHECK((a->hold_until_ms != 0) == !list_is_empty(&a->held));
         list_for_each(it, &a->tasks)
         {
-            CHECK(container_of(it, struct cluster_task, in_agent)->agent == a);
+            CHECK(container_of(it, struct dns_cluster_task, in_agent)->agent == a);
             by_agent++;
         }
     }
     for (struct map_entry *e = map_first(&c->frameworks); e; e = map_next(e)) {
-        const struct cluster_framework *f = map_value(e);
+        const struct dns_cluster_framework *f = map_value(e);
         CHECK(f->is_listed || !list_is_empty(&f->tasks));
         list_for_each(it, &f->tasks)
         {
-            CHECK(container_of(it, struct cluster_task, in_framework)->framework == f);
+            CHECK(container_of(it, struct dns_cluster_task, in_framework)->framework == f);
             by_framework++;
         }
     }
     CHECK(by_agent == map_count(&c->tasks) && by_framework == map_count(&c->tasks));
     for (struct map_entry *e = map_first(&c->vips); e; e = map_next(e)) {
-        const struct cluster_vip *v = map_value(e);
+        const struct dns_cluster_vip *v = map_value(e);
         CHECK(v->count4 > 0 || v->count6 > 0 || !list_is_empty(&v->dirty));
     }
 }

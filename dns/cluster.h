@@ -26,88 +26,88 @@
 #define CLUSTER_VIPS_MAX 64   /* of one task */
 #define CLUSTER_MASTERS_MAX 16
 
-struct cluster_ips {
+struct dns_cluster_ips {
     uint32_t count;
     struct dns_ip *v;
 };
 
-enum cluster_source { CLUSTER_NETINFO, CLUSTER_MESOS, CLUSTER_DOCKER, CLUSTER_HOST, CLUSTER_SOURCES };
+enum dns_cluster_source { CLUSTER_NETINFO, CLUSTER_MESOS, CLUSTER_DOCKER, CLUSTER_HOST, CLUSTER_SOURCES };
 
-struct cluster_port {
+struct dns_cluster_port {
     uint16_t number;
     char *name, *protocol; /* NULL: none */
 };
 
-struct cluster_port_range {
+struct dns_cluster_port_range {
     uint16_t first, last;
 };
 
-struct cluster_agent;
-struct cluster_framework;
+struct dns_cluster_agent;
+struct dns_cluster_framework;
 
 /* A named VIP that a port of the task declares. */
-struct cluster_task_vip {
+struct dns_cluster_task_vip {
     char *label;
     bool is_host_port; /* its back end is the agent's address, else the task's own */
 };
 
-struct cluster_task {
+struct dns_cluster_task {
     char *id, *name;
     char *discovery_name; /* NULL: the task has no discovery information (facts: net-cron A.3) */
-    struct cluster_agent *agent;
-    struct cluster_framework *framework;
+    struct dns_cluster_agent *agent;
+    struct dns_cluster_framework *framework;
     struct list in_agent, in_framework, dirty;
     uint32_t epoch; /* subscription that last told of it */
     bool is_running, is_killing, is_unhealthy;
-    bool has_host_port;                   /* some port of it is mapped on the agent */
-    double running_time;                  /* of the newest running status, seconds; addresses are from that */
-    struct cluster_ips ips[CLUSTER_HOST]; /* by source; CLUSTER_HOST is the agent's */
-    struct cluster_port *ports;           /* of the discovery information */
+    bool has_host_port;                       /* some port of it is mapped on the agent */
+    double running_time;                      /* of the newest running status, seconds; addresses are from that */
+    struct dns_cluster_ips ips[CLUSTER_HOST]; /* by source; CLUSTER_HOST is the agent's */
+    struct dns_cluster_port *ports;           /* of the discovery information */
     uint32_t port_count;
-    struct cluster_port_range *ranges; /* of resources.ports */
+    struct dns_cluster_port_range *ranges; /* of resources.ports */
     uint32_t range_count;
-    struct cluster_task_vip *vips;
+    struct dns_cluster_task_vip *vips;
     uint32_t vip_count;
-    struct book_set *records;
-    struct vip_use *uses; /* the VIPs this task is counted in */
+    struct dns_book_set *records;
+    struct dns_vip_use *uses; /* the VIPs this task is counted in */
     uint32_t use_count;
 };
 
 /* An address or a host name that somebody refers to. */
-struct cluster_host {
+struct dns_cluster_host {
     char *name;
     uint32_t references;
-    struct cluster_ips ips; /* none while a name is not resolved */
-    struct list wanted;     /* linked: to be given to the resolver */
+    struct dns_cluster_ips ips; /* none while a name is not resolved */
+    struct list wanted;         /* linked: to be given to the resolver */
 };
 
-struct cluster_agent {
+struct dns_cluster_agent {
     char *id;
-    struct cluster_host *host; /* of the pid */
+    struct dns_cluster_host *host; /* of the pid */
     uint16_t port;
     bool is_listed;    /* the master knows it as registered; otherwise only tasks refer to it */
     bool is_recovered; /* of a new leader: not registered again yet */
     uint32_t epoch;
     int64_t hold_until_ms; /* tasks of an older epoch stay until then; 0: nothing is held */
     struct list tasks, dirty, held;
-    struct book_set *records;
+    struct dns_book_set *records;
 };
 
-struct cluster_framework {
+struct dns_cluster_framework {
     char *id;
-    char *name;                /* NULL: only tasks refer to it so far */
-    struct cluster_host *host; /* NULL: none */
+    char *name;                    /* NULL: only tasks refer to it so far */
+    struct dns_cluster_host *host; /* NULL: none */
     bool is_listed;
     uint32_t epoch;
     struct list tasks, dirty;
-    struct book_set *records;
+    struct dns_book_set *records;
 };
 
 /* How names are made (facts: net-cron A.9, B.2). Texts are borrowed for the cluster's life. */
-struct cluster_naming {
+struct dns_cluster_naming {
     const char *domain; /* "mesos" */
     enum dns_label_style style;
-    enum cluster_source sources[CLUSTER_SOURCES];
+    enum dns_cluster_source sources[CLUSTER_SOURCES];
     size_t source_count;
     bool serves_unhealthy; /* names of running tasks that fail their health check */
     bool has_dcos;         /* the zones of DC/OS */
@@ -119,44 +119,44 @@ struct cluster_naming {
     size_t node_ip_count;
 };
 
-struct cluster;
+struct dns_cluster;
 
-struct cluster *cluster_new(const struct cluster_naming *naming, struct book *book);
-struct cluster *cluster_free(struct cluster *c);
+struct dns_cluster *dns_cluster_new(const struct dns_cluster_naming *naming, struct dns_book *book);
+struct dns_cluster *dns_cluster_free(struct dns_cluster *c);
 
-struct cluster_told {
+struct dns_cluster_told {
     bool is_snapshot;
     double heartbeat_seconds; /* of a snapshot; 0: not said */
 };
 
 /* Applies one event of the stream. 0, or -EPROTO for what cannot be read (nothing of it may have been applied: subscribe
  * again). The arena is the caller's and is reset between the parts of a large snapshot. */
-int cluster_apply(struct cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
-                  struct arena *arena, struct cluster_told *told, struct err *err);
+int dns_cluster_apply(struct dns_cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
+                      struct arena *arena, struct dns_cluster_told *told, struct err *err);
 
 /* Who leads, and all masters, numeric. The leader is added to the list when it is not in it. */
-struct cluster_master {
+struct dns_cluster_master {
     struct dns_ip ip;
     uint16_t port;
 };
-void cluster_set_masters(struct cluster *c, const struct cluster_master *leader, const struct cluster_master *masters,
-                         size_t count);
+void dns_cluster_set_masters(struct dns_cluster *c, const struct dns_cluster_master *leader,
+                             const struct dns_cluster_master *masters, size_t count);
 
 /* Host names that wait to be looked up: gives one at a time and does not give it again, NULL when there is none. The answer
- * (count 0: it has no address) goes to cluster_resolved. */
-const char *cluster_next_host(struct cluster *c);
-void cluster_resolved(struct cluster *c, const char *host, const struct dns_ip *ips, size_t count);
+ * (count 0: it has no address) goes to dns_cluster_resolved. */
+const char *dns_cluster_next_host(struct dns_cluster *c);
+void dns_cluster_resolved(struct dns_cluster *c, const char *host, const struct dns_ip *ips, size_t count);
 
 /* Ends holds that are due. */
-void cluster_tick(struct cluster *c, int64_t now_ms);
-int64_t cluster_next_deadline(const struct cluster *c); /* INT64_MAX: none */
+void dns_cluster_tick(struct dns_cluster *c, int64_t now_ms);
+int64_t dns_cluster_next_deadline(const struct dns_cluster *c); /* INT64_MAX: none */
 
-/* Makes the records of everything that changed since the last call; then book_publish shows them. */
-void cluster_flush(struct cluster *c);
+/* Makes the records of everything that changed since the last call; then dns_book_publish shows them. */
+void dns_cluster_flush(struct dns_cluster *c);
 
-size_t cluster_task_count(const struct cluster *c);
-size_t cluster_agent_count(const struct cluster *c);
-size_t cluster_framework_count(const struct cluster *c);
+size_t dns_cluster_task_count(const struct dns_cluster *c);
+size_t dns_cluster_agent_count(const struct dns_cluster *c);
+size_t dns_cluster_framework_count(const struct dns_cluster *c);
 /* For listings: in the order in which they came up. */
-struct cluster_framework *cluster_framework_at(struct cluster *c, struct map_entry **iterator);
-void cluster_check_invariants(const struct cluster *c);
+struct dns_cluster_framework *dns_cluster_framework_at(struct dns_cluster *c, struct map_entry **iterator);
+void dns_cluster_check_invariants(const struct dns_cluster *c);

@@ -10,7 +10,7 @@
 
 #define STATE(name) MESOS__V1__TASK_STATE__TASK_##name
 
-bool cluster_state_is_terminal(Mesos__V1__TaskState state)
+bool dns_cluster_state_is_terminal(Mesos__V1__TaskState state)
 {
     switch (state) {
     case STATE(FINISHED):
@@ -27,7 +27,7 @@ bool cluster_state_is_terminal(Mesos__V1__TaskState state)
     }
 }
 
-static void add_ip(struct cluster_ips *ips, const char *text)
+static void add_ip(struct dns_cluster_ips *ips, const char *text)
 {
     struct dns_ip ip = {.size = 4};
     if (!text || ips->count == CLUSTER_IPS_MAX)
@@ -41,7 +41,7 @@ static void add_ip(struct cluster_ips *ips, const char *text)
     ips->v[ips->count++] = ip;
 }
 
-static void add_labelled_ips(struct cluster_ips *ips, const Mesos__V1__Labels *labels, const char *key)
+static void add_labelled_ips(struct dns_cluster_ips *ips, const Mesos__V1__Labels *labels, const char *key)
 {
     for (size_t i = 0; labels && i < labels->n_labels; i++)
         if (strcmp(labels->labels[i]->key, key) == 0)
@@ -61,16 +61,16 @@ static bool has_port_mappings(const Mesos__V1__ContainerInfo *container, const M
     return false;
 }
 
-static void clear_ips(struct cluster_task *t)
+static void clear_ips(struct dns_cluster_task *t)
 {
     for (unsigned s = 0; s < CLUSTER_HOST; s++) {
         free(t->ips[s].v);
-        t->ips[s] = (struct cluster_ips){0};
+        t->ips[s] = (struct dns_cluster_ips){0};
     }
 }
 
 /* The newest running status decides about the addresses. */
-static void read_running_status(struct cluster_task *t, const Mesos__V1__TaskStatus *status)
+static void read_running_status(struct dns_cluster_task *t, const Mesos__V1__TaskStatus *status)
 {
     double time = status->has_timestamp ? status->timestamp : 0;
     if (status->state != STATE(RUNNING) || time < t->running_time)
@@ -87,7 +87,7 @@ static void read_running_status(struct cluster_task *t, const Mesos__V1__TaskSta
     t->is_unhealthy = status->has_healthy && !status->healthy;
 }
 
-void cluster_read_state(struct cluster_task *t, Mesos__V1__TaskState state, const Mesos__V1__TaskStatus *status)
+void dns_cluster_read_state(struct dns_cluster_task *t, Mesos__V1__TaskState state, const Mesos__V1__TaskStatus *status)
 {
     t->is_running = state == STATE(RUNNING);
     t->is_killing = state == STATE(KILLING);
@@ -105,13 +105,13 @@ static bool is_on_host(const Mesos__V1__Port *port)
     return false;
 }
 
-static void add_vip(struct cluster_task *t, const char *value, bool is_host_port)
+static void add_vip(struct dns_cluster_task *t, const char *value, bool is_host_port)
 {
     struct vip_value vip;
     if (!value || t->vip_count == CLUSTER_VIPS_MAX || vip_value_parse(value, &vip) < 0 || vip.is_ip)
         return;
     t->vips = xrealloc(t->vips, (t->vip_count + 1) * sizeof(*t->vips));
-    t->vips[t->vip_count++] = (struct cluster_task_vip){xstrndup(vip.name, vip.name_len), is_host_port};
+    t->vips[t->vip_count++] = (struct dns_cluster_task_vip){xstrndup(vip.name, vip.name_len), is_host_port};
 }
 
 /* Is the container's port mapped on the agent? */
@@ -135,7 +135,7 @@ static char *copy_or_null(const char *text)
     return text && text[0] != '\0' ? xstrdup(text) : NULL;
 }
 
-static void read_discovery(struct cluster_task *t, const Mesos__V1__Task *from)
+static void read_discovery(struct dns_cluster_task *t, const Mesos__V1__Task *from)
 {
     const Mesos__V1__DiscoveryInfo *discovery = from->discovery;
     if (!discovery)
@@ -150,7 +150,7 @@ static void read_discovery(struct cluster_task *t, const Mesos__V1__Task *from)
         if (port->number > UINT16_MAX)
             continue;
         t->ports[t->port_count++] =
-            (struct cluster_port){(uint16_t)port->number, copy_or_null(port->name), copy_or_null(port->protocol)};
+            (struct dns_cluster_port){(uint16_t)port->number, copy_or_null(port->name), copy_or_null(port->protocol)};
         bool on_host = is_on_host(port);
         t->has_host_port = t->has_host_port || on_host;
         for (size_t l = 0; port->labels && l < port->labels->n_labels && port->number > 0; l++)
@@ -159,7 +159,7 @@ static void read_discovery(struct cluster_task *t, const Mesos__V1__Task *from)
     }
 }
 
-static void read_task_vips(struct cluster_task *t, const Mesos__V1__Labels *labels)
+static void read_task_vips(struct dns_cluster_task *t, const Mesos__V1__Labels *labels)
 {
     unsigned index;
     for (size_t i = 0; labels && i < labels->n_labels; i++) {
@@ -171,7 +171,7 @@ static void read_task_vips(struct cluster_task *t, const Mesos__V1__Labels *labe
     }
 }
 
-static void read_port_resources(struct cluster_task *t, const Mesos__V1__Task *from)
+static void read_port_resources(struct dns_cluster_task *t, const Mesos__V1__Task *from)
 {
     for (size_t i = 0; i < from->n_resources; i++) {
         const Mesos__V1__Resource *resource = from->resources[i];
@@ -182,12 +182,12 @@ static void read_port_resources(struct cluster_task *t, const Mesos__V1__Task *f
             if (range->begin > range->end || range->end > UINT16_MAX || t->range_count == CLUSTER_PORTS_MAX)
                 continue;
             t->ranges = xrealloc(t->ranges, (t->range_count + 1) * sizeof(*t->ranges));
-            t->ranges[t->range_count++] = (struct cluster_port_range){(uint16_t)range->begin, (uint16_t)range->end};
+            t->ranges[t->range_count++] = (struct dns_cluster_port_range){(uint16_t)range->begin, (uint16_t)range->end};
         }
     }
 }
 
-void cluster_task_clear(struct cluster_task *t)
+void dns_cluster_task_clear(struct dns_cluster_task *t)
 {
     clear_ips(t);
     free(t->id);
@@ -209,9 +209,9 @@ void cluster_task_clear(struct cluster_task *t)
     t->port_count = t->range_count = t->vip_count = 0;
 }
 
-void cluster_read_task(struct cluster_task *t, const Mesos__V1__Task *from)
+void dns_cluster_read_task(struct dns_cluster_task *t, const Mesos__V1__Task *from)
 {
-    cluster_task_clear(t);
+    dns_cluster_task_clear(t);
     t->id = xstrdup(from->task_id->value);
     t->name = xstrdup(from->name);
     t->running_time = -1;
@@ -222,5 +222,5 @@ void cluster_read_task(struct cluster_task *t, const Mesos__V1__Task *from)
     read_port_resources(t, from);
     for (size_t i = 0; i < from->n_statuses; i++)
         read_running_status(t, from->statuses[i]);
-    cluster_read_state(t, from->state, NULL);
+    dns_cluster_read_state(t, from->state, NULL);
 }

@@ -59,20 +59,20 @@ static void on_before_sleep(void *ctx)
         return;
     d->has_changes = false;
     double started = precise_ms();
-    cluster_flush(d->cluster);
-    if (book_publish(d->book, d->publisher, (uint32_t)(loop_wall_ms(d->loop) / 1000)))
+    dns_cluster_flush(d->cluster);
+    if (dns_book_publish(d->book, d->publisher, (uint32_t)(loop_wall_ms(d->loop) / 1000)))
         d->publications++;
     double took = precise_ms() - started;
     d->publish_ms_max = took > d->publish_ms_max ? took : d->publish_ms_max;
-    while ((host = cluster_next_host(d->cluster)) != NULL)
-        resolve_start(d->resolve, host);
-    start_timer(d, d->cluster_timer, cluster_next_deadline(d->cluster));
+    while ((host = dns_cluster_next_host(d->cluster)) != NULL)
+        dns_resolve_start(d->resolve, host);
+    start_timer(d, d->cluster_timer, dns_cluster_next_deadline(d->cluster));
 }
 
 static void on_cluster_timer(void *ctx)
 {
     struct dns *d = ctx;
-    cluster_tick(d->cluster, loop_now_ms(d->loop));
+    dns_cluster_tick(d->cluster, loop_now_ms(d->loop));
     d->has_changes = true;
 }
 
@@ -95,7 +95,7 @@ struct dns_stream {
     bool is_in_callback;
 };
 
-static void follow_event(struct dns *d, struct follow_event event);
+static void follow_event(struct dns *d, struct dns_follow_event event);
 
 static void stream_free(struct dns_stream *s)
 {
@@ -132,7 +132,7 @@ static bool split_address(const char *address, char host[FOLLOW_ADDRESS_SIZE], u
 }
 
 /* False when the host is a name that is not looked up yet. */
-static bool read_master(const struct dns *d, const char *address, struct cluster_master *out)
+static bool read_master(const struct dns *d, const char *address, struct dns_cluster_master *out)
 {
     char host[FOLLOW_ADDRESS_SIZE];
     struct dns_endpoint endpoint;
@@ -167,12 +167,12 @@ static void learn_host(struct dns *d, const char *host, const struct dns_ip *ip)
 /* Whose stream we have leads. */
 static void tell_masters(struct dns *d)
 {
-    struct cluster_master masters[DNS_MASTERS_MAX], leader;
+    struct dns_cluster_master masters[DNS_MASTERS_MAX], leader;
     size_t count = 0;
     for (size_t i = 0; i < d->lists.master_count; i++)
         count += read_master(d, d->lists.masters[i], &masters[count]);
-    bool has_leader = follow_is_current(d->follow) && read_master(d, follow_address(d->follow), &leader);
-    cluster_set_masters(d->cluster, has_leader ? &leader : NULL, masters, count);
+    bool has_leader = dns_follow_is_current(d->follow) && read_master(d, dns_follow_address(d->follow), &leader);
+    dns_cluster_set_masters(d->cluster, has_leader ? &leader : NULL, masters, count);
     d->has_changes = true;
 }
 
@@ -181,11 +181,11 @@ static void on_resolved(void *ctx, const char *host, const struct dns_ip *ips, s
     struct dns *d = ctx;
     if (count == 0)
         log_warning("host %s has no address: what is named after it is left out", host);
-    cluster_resolved(d->cluster, host, ips, count);
+    dns_cluster_resolved(d->cluster, host, ips, count);
     d->has_changes = true;
     char name[FOLLOW_ADDRESS_SIZE];
     uint16_t port;
-    bool is_master = split_address(follow_address(d->follow), name, &port) && strcasecmp(name, host) == 0;
+    bool is_master = split_address(dns_follow_address(d->follow), name, &port) && strcasecmp(name, host) == 0;
     for (size_t i = 0; i < d->lists.master_count && !is_master; i++)
         is_master = split_address(d->lists.masters[i], name, &port) && strcasecmp(name, host) == 0;
     if (is_master && count > 0) {
@@ -198,25 +198,26 @@ static int on_record(void *ctx, const void *data, size_t len)
 {
     struct dns_stream *s = ctx;
     struct dns *d = s->owner;
-    struct cluster_told told;
+    struct dns_cluster_told told;
     struct err err = {0};
-    struct follow_event event = {.type = FOLLOW_RECORD};
+    struct dns_follow_event event = {.type = FOLLOW_RECORD};
     d->events++;
-    if (cluster_apply(d->cluster, s->format, data, len, loop_now_ms(d->loop), d->arena, &told, &err) < 0) {
-        log_error("master %s: %s", follow_address(d->follow), err.text);
+    if (dns_cluster_apply(d->cluster, s->format, data, len, loop_now_ms(d->loop), d->arena, &told, &err) < 0) {
+        log_error("master %s: %s", dns_follow_address(d->follow), err.text);
         event.type = FOLLOW_BROKEN;
     }
     event.is_snapshot = told.is_snapshot;
     event.heartbeat_seconds = told.heartbeat_seconds;
     d->has_changes = true;
     follow_event(d, event);
-    if (s->owner && follow_is_current(d->follow)) {
+    if (s->owner && dns_follow_is_current(d->follow)) {
         d->heard_ms = loop_now_ms(d->loop);
         if (told.is_snapshot) {
             d->had_picture = true;
             tell_masters(d);
-            log_info("follows the master at %s: %zu agents, %zu frameworks, %zu tasks", follow_address(d->follow),
-                     cluster_agent_count(d->cluster), cluster_framework_count(d->cluster), cluster_task_count(d->cluster));
+            log_info("follows the master at %s: %zu agents, %zu frameworks, %zu tasks", dns_follow_address(d->follow),
+                     dns_cluster_agent_count(d->cluster), dns_cluster_framework_count(d->cluster),
+                     dns_cluster_task_count(d->cluster));
         }
     }
     return s->owner ? 0 : 1;
@@ -234,7 +235,7 @@ static bool on_headers(void *ctx, const struct http_message *response)
     const char *json = wire_media_type(WIRE_JSON);
     s->format = type && strncasecmp(type, json, strlen(json)) == 0 ? WIRE_JSON : WIRE_PROTOBUF;
     s->is_in_callback = true;
-    follow_event(s->owner, (struct follow_event){.type = FOLLOW_OPENED});
+    follow_event(s->owner, (struct dns_follow_event){.type = FOLLOW_OPENED});
     s->is_in_callback = false;
     return s->owner != NULL;
 }
@@ -256,7 +257,7 @@ static void on_stream_done(void *ctx, const struct http_message *response, int e
     struct dns *d = s->owner;
     (void)response;
     if (d) {
-        struct follow_event event = {.type = FOLLOW_CLOSED};
+        struct dns_follow_event event = {.type = FOLLOW_CLOSED};
         d->stream = NULL;
         s->owner = NULL;
         if (s->status != 0) {
@@ -264,22 +265,22 @@ static void on_stream_done(void *ctx, const struct http_message *response, int e
             event.status = s->status;
             event.location = s->location;
         }
-        if (follow_is_current(d->follow))
-            log_warning("lost the master at %s: %s; names stay as they are", follow_address(d->follow),
+        if (dns_follow_is_current(d->follow))
+            log_warning("lost the master at %s: %s; names stay as they are", dns_follow_address(d->follow),
                         text ? text : strerror(-error));
         else if (s->status == 0 || (s->status != 307 && s->status != 503))
-            log_debug("master at %s: status %d, %s", follow_address(d->follow), s->status, text ? text : "");
+            log_debug("master at %s: status %d, %s", dns_follow_address(d->follow), s->status, text ? text : "");
         follow_event(d, event);
     }
     stream_free(s);
 }
 
-static void subscribe(struct dns *d, const struct follow_effects *effects)
+static void subscribe(struct dns *d, const struct dns_follow_effects *effects)
 {
     static const struct http_callbacks callbacks = {.done = on_stream_done, .headers_done = on_headers, .data = on_data};
     static const char body[] = "{\"type\":\"SUBSCRIBE\"}";
     char ip[64], host[FOLLOW_ADDRESS_SIZE];
-    struct cluster_master master;
+    struct dns_cluster_master master;
     struct http_header headers[2] = {{"Accept", "application/x-protobuf, application/json;q=0.5"}};
     struct http_request request = {.ip = ip,
                                    .method = "POST",
@@ -292,8 +293,8 @@ static void subscribe(struct dns *d, const struct follow_effects *effects)
                                    .connect_timeout_ms = 3000};
     if (!read_master(d, effects->address, &master)) { /* looked up until the next attempt */
         if (split_address(effects->address, host, &master.port))
-            resolve_start(d->resolve, host);
-        follow_event(d, (struct follow_event){.type = FOLLOW_CLOSED});
+            dns_resolve_start(d->resolve, host);
+        follow_event(d, (struct dns_follow_event){.type = FOLLOW_CLOSED});
         return;
     }
     (void)inet_ntop(master.ip.size == 4 ? AF_INET : AF_INET6, master.ip.bytes, ip, sizeof(ip)); /* cannot fail */
@@ -309,76 +310,77 @@ static void subscribe(struct dns *d, const struct follow_effects *effects)
     s->call = http_call_start(d->http, &request, &callbacks, s);
 }
 
-static void follow_event(struct dns *d, struct follow_event event)
+static void follow_event(struct dns *d, struct dns_follow_event event)
 {
-    struct follow_effects effects;
-    bool was_current = follow_is_current(d->follow);
+    struct dns_follow_effects effects;
+    bool was_current = dns_follow_is_current(d->follow);
     event.now_ms = loop_now_ms(d->loop);
     event.connection = d->connection;
-    follow_step(d->follow, &event, &effects);
+    dns_follow_step(d->follow, &event, &effects);
     if (effects.close)
         stream_close(d);
     if (effects.connect) {
         d->connection = effects.connection;
         subscribe(d, &effects);
     }
-    if (was_current && !follow_is_current(d->follow))
+    if (was_current && !dns_follow_is_current(d->follow))
         tell_masters(d);
-    start_timer(d, d->follow_timer, follow_next_deadline(d->follow));
+    start_timer(d, d->follow_timer, dns_follow_next_deadline(d->follow));
 }
 
 static void on_follow_timer(void *ctx)
 {
-    follow_event(ctx, (struct follow_event){.type = FOLLOW_TICK});
+    follow_event(ctx, (struct dns_follow_event){.type = FOLLOW_TICK});
 }
 
 /* -- forwarding ------------------------------------------------------------------------------------------------- */
 
-static void forward_event(struct dns *d, struct forward_event event)
+static void forward_event(struct dns *d, struct dns_forward_event event)
 {
-    const struct forward_effect *effects;
+    const struct dns_forward_effect *effects;
     size_t count;
     event.now_ms = loop_now_ms(d->loop);
     event.random = draw(d);
-    forward_step(d->forward, &event, &effects, &count);
+    dns_forward_step(d->forward, &event, &effects, &count);
     for (size_t i = 0; i < count; i++) {
-        const struct forward_effect *e = &effects[i];
+        const struct dns_forward_effect *e = &effects[i];
         switch (e->type) {
         case FORWARD_SEND:
-            upstream_send(d->upstream, e);
+            dns_upstream_send(d->upstream, e);
             break;
         case FORWARD_CLOSE:
-            upstream_close(d->upstream, e->attempt);
+            dns_upstream_close(d->upstream, e->attempt);
             break;
         case FORWARD_REPLY:
             if (e->client.is_tcp)
-                serve_tcp_send(d->tcp, &e->client, e->packet, e->len);
+                dns_serve_tcp_send(d->tcp, &e->client, e->packet, e->len);
             else
-                serve_udp_send(d->udp, &e->client, e->packet, e->len);
+                dns_serve_udp_send(d->udp, &e->client, e->packet, e->len);
             break;
         }
     }
-    start_timer(d, d->forward_timer, forward_next_deadline(d->forward));
+    start_timer(d, d->forward_timer, dns_forward_next_deadline(d->forward));
 }
 
 static void on_forward_timer(void *ctx)
 {
-    forward_event(ctx, (struct forward_event){.type = FORWARD_TICK});
+    forward_event(ctx, (struct dns_forward_event){.type = FORWARD_TICK});
 }
 
-static void on_question(void *ctx, const struct serve_question *question)
+static void on_question(void *ctx, const struct dns_serve_question *question)
 {
-    forward_event(ctx, (struct forward_event){.type = FORWARD_QUESTION, .question = question});
+    forward_event(ctx, (struct dns_forward_event){.type = FORWARD_QUESTION, .question = question});
 }
 
 static void on_upstream_answer(void *ctx, uint64_t attempt, const uint8_t *packet, size_t len)
 {
-    forward_event(ctx, (struct forward_event){.type = FORWARD_ANSWER, .attempt = attempt, .packet = packet, .len = len});
+    forward_event(ctx,
+                  (struct dns_forward_event){.type = FORWARD_ANSWER, .attempt = attempt, .packet = packet, .len = len});
 }
 
 static void on_upstream_failed(void *ctx, uint64_t attempt)
 {
-    forward_event(ctx, (struct forward_event){.type = FORWARD_FAILED, .attempt = attempt});
+    forward_event(ctx, (struct dns_forward_event){.type = FORWARD_FAILED, .attempt = attempt});
 }
 
 /* -- starting --------------------------------------------------------------------------------------------------- */
@@ -389,11 +391,11 @@ static void find_own_ips(struct dns *d)
     if (getifaddrs(&list) < 0)
         return; /* then nothing is known to be ours */
     for (const struct ifaddrs *i = list; i && d->own_ip_count < DNS_OWN_IPS_MAX; i = i->ifa_next) {
-        union serve_address address;
+        union dns_serve_address address;
         if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
             continue;
         memcpy(&address, i->ifa_addr, i->ifa_addr->sa_family == AF_INET ? sizeof(address.v4) : sizeof(address.v6));
-        struct dns_ip ip = serve_ip(&address);
+        struct dns_ip ip = dns_serve_ip(&address);
         bool is_loopback = (i->ifa_flags & IFF_LOOPBACK) != 0;
         d->own_ips[d->own_ip_count++] = ip;
         bool is_link_local = ip.size == 16 && ip.bytes[0] == 0xfe && (ip.bytes[1] & 0xc0) == 0x80;
@@ -452,45 +454,45 @@ static void use_system_resolvers(struct dns *d)
 static int add_zones(struct dns *d, struct err *err)
 {
     const struct dns_options *o = d->options;
-    const struct zone_soa soa = {
+    const struct dns_zone_soa soa = {
         o->soa_mname,    o->soa_rname, (uint32_t)o->soa_refresh, (uint32_t)o->soa_retry, (uint32_t)o->soa_expire,
         (uint32_t)o->ttl};
-    static const struct zone_soa dcos = {
+    static const struct dns_zone_soa dcos = {
         "ns.spartan", "support.mesosphere.com", 60, 180, 86400, 1}; /* facts: net-cron B.2 */
     static const char *const zones[] = {"thisdcos.directory", "l4lb.thisdcos.directory", "spartan", "localhost", "zk"};
     static const char *const aliases[][2] = {{"dclb.thisdcos.directory", "l4lb.thisdcos.directory"},
                                              {"dclb.thisdcos.global", "l4lb.thisdcos.directory"},
                                              {"thisdcos.global", "thisdcos.directory"}};
-    struct zone_layout *l = &d->layout;
-    int result = zone_layout_add(l, o->domain, (uint32_t)o->ttl, 0, (uint16_t)o->srv_weight, true, &soa);
-    result = result < 0 ? result : zone_layout_add(l, "in-addr.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
-    result = result < 0 ? result : zone_layout_add(l, "ip6.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
+    struct dns_zone_layout *l = &d->layout;
+    int result = dns_zone_layout_add(l, o->domain, (uint32_t)o->ttl, 0, (uint16_t)o->srv_weight, true, &soa);
+    result = result < 0 ? result : dns_zone_layout_add(l, "in-addr.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
+    result = result < 0 ? result : dns_zone_layout_add(l, "ip6.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
     for (size_t i = 0; o->dcos && i < sizeof(zones) / sizeof(zones[0]) && result == 0; i++)
-        result = zone_layout_add(l, zones[i], 5, 1, 1, true, &dcos);
+        result = dns_zone_layout_add(l, zones[i], 5, 1, 1, true, &dcos);
     if (o->dcos && result == 0)
-        result = zone_layout_alias(l, "mesos.thisdcos.directory", o->domain, true) < 0 ||
-                         zone_layout_alias(l, "mesos.thisdcos.global", o->domain, true) < 0
+        result = dns_zone_layout_alias(l, "mesos.thisdcos.directory", o->domain, true) < 0 ||
+                         dns_zone_layout_alias(l, "mesos.thisdcos.global", o->domain, true) < 0
                      ? -EINVAL
                      : 0;
     for (size_t i = 0; o->dcos && i < sizeof(aliases) / sizeof(aliases[0]) && result == 0; i++)
-        result = zone_layout_alias(l, aliases[i][0], aliases[i][1], false);
+        result = dns_zone_layout_alias(l, aliases[i][0], aliases[i][1], false);
     l->hash_key = draw(d);
     return result < 0 ? err_set(err, result, "--domain=%s cannot be served", o->domain) : 0;
 }
 
 static void make_naming(struct dns *d)
 {
-    d->naming = (struct cluster_naming){.domain = d->options->domain,
-                                        .style = d->options->enforce_rfc952 ? DNS_LABEL_RFC952 : DNS_LABEL_RFC1123,
-                                        .source_count = d->lists.source_count,
-                                        .serves_unhealthy = d->options->serve_unhealthy,
-                                        .has_dcos = d->options->dcos,
-                                        .vip_range = d->lists.vip_range,
-                                        .soa_mname = d->options->soa_mname,
-                                        .own_ips = d->served_ips,
-                                        .own_ip_count = d->served_ip_count,
-                                        .node_ips = &d->lists.node_ip,
-                                        .node_ip_count = 1};
+    d->naming = (struct dns_cluster_naming){.domain = d->options->domain,
+                                            .style = d->options->enforce_rfc952 ? DNS_LABEL_RFC952 : DNS_LABEL_RFC1123,
+                                            .source_count = d->lists.source_count,
+                                            .serves_unhealthy = d->options->serve_unhealthy,
+                                            .has_dcos = d->options->dcos,
+                                            .vip_range = d->lists.vip_range,
+                                            .soa_mname = d->options->soa_mname,
+                                            .own_ips = d->served_ips,
+                                            .own_ip_count = d->served_ip_count,
+                                            .node_ips = &d->lists.node_ip,
+                                            .node_ip_count = 1};
     memcpy(d->naming.sources, d->lists.sources, sizeof(d->naming.sources));
 }
 
@@ -515,33 +517,33 @@ static int start_serving(struct dns *d, struct err *err)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned threads = o->threads > 0 ? (unsigned)o->threads : processors > 0 ? (unsigned)processors : 1;
     threads = threads < ZONE_READERS_MAX - 1 ? threads : ZONE_READERS_MAX - 2;
-    struct serve_config config = {.loop = d->loop,
-                                  .publisher = d->publisher,
-                                  .query = {.offers_recursion = o->recurse_on, .udp_bytes_max = (uint16_t)o->udp_size},
-                                  .ip = d->lists.ip,
-                                  .port = o->port,
-                                  .allow = d->lists.allow,
-                                  .allow_count = d->lists.allow_count,
-                                  .seed = draw(d),
-                                  .forward = on_question,
-                                  .ctx = d,
-                                  .threads = threads,
-                                  .rate_limit = o->rate_limit,
-                                  .connections_max = (size_t)o->tcp_connections,
-                                  .idle_timeout_ms = o->tcp_idle_ms,
-                                  .reader = ZONE_READERS_MAX - 1};
+    struct dns_serve_config config = {.loop = d->loop,
+                                      .publisher = d->publisher,
+                                      .query = {.offers_recursion = o->recurse_on, .udp_bytes_max = (uint16_t)o->udp_size},
+                                      .ip = d->lists.ip,
+                                      .port = o->port,
+                                      .allow = d->lists.allow,
+                                      .allow_count = d->lists.allow_count,
+                                      .seed = draw(d),
+                                      .forward = on_question,
+                                      .ctx = d,
+                                      .threads = threads,
+                                      .rate_limit = o->rate_limit,
+                                      .connections_max = (size_t)o->tcp_connections,
+                                      .idle_timeout_ms = o->tcp_idle_ms,
+                                      .reader = ZONE_READERS_MAX - 1};
     int result = 0;
     /* With any free port the one that UDP gets may be taken for TCP: then another one. */
     for (unsigned tries = 0; tries < 16; tries++) {
         config.port = o->port;
-        result = serve_udp_start(&config, &d->udp, err);
+        result = dns_serve_udp_start(&config, &d->udp, err);
         if (result < 0)
             return result;
-        d->port = config.port = serve_udp_port(d->udp);
-        result = serve_tcp_start(&config, &d->tcp, err);
+        d->port = config.port = dns_serve_udp_port(d->udp);
+        result = dns_serve_tcp_start(&config, &d->tcp, err);
         if (result == 0 || o->port != 0)
             break;
-        d->udp = serve_udp_stop(d->udp);
+        d->udp = dns_serve_udp_stop(d->udp);
     }
     return result;
 }
@@ -554,16 +556,16 @@ static void start_forwarding(struct dns *d)
             d->lists.zones[z].resolver_count = 0; /* then everything is refused */
     else if (d->lists.zones[0].resolver_count == 0)
         use_system_resolvers(d);
-    struct forward_config config = {.zones = d->lists.zones,
-                                    .zone_count = d->lists.zone_count,
-                                    .timeout_ms = o->timeout_ms,
-                                    .cache_entries = (size_t)o->cache_entries,
-                                    .cache_ttl_max_ms = o->cache_ttl_max_ms,
-                                    .udp_bytes_max = (uint16_t)o->udp_size,
-                                    .offers_recursion = o->recurse_on};
-    struct upstream_handler handler = {on_upstream_answer, on_upstream_failed, d};
-    d->forward = forward_new(&config);
-    d->upstream = upstream_new(d->loop, &handler);
+    struct dns_forward_config config = {.zones = d->lists.zones,
+                                        .zone_count = d->lists.zone_count,
+                                        .timeout_ms = o->timeout_ms,
+                                        .cache_entries = (size_t)o->cache_entries,
+                                        .cache_ttl_max_ms = o->cache_ttl_max_ms,
+                                        .udp_bytes_max = (uint16_t)o->udp_size,
+                                        .offers_recursion = o->recurse_on};
+    struct dns_upstream_handler handler = {on_upstream_answer, on_upstream_failed, d};
+    d->forward = dns_forward_new(&config);
+    d->upstream = dns_upstream_new(d->loop, &handler);
 }
 
 int dns_start(struct dns *d, struct loop *loop, const struct dns_options *options, const struct dns_lists *lists,
@@ -577,24 +579,24 @@ int dns_start(struct dns *d, struct loop *loop, const struct dns_options *option
     find_own_ips(d);
     make_naming(d);
     make_authorization(d);
-    d->publisher = zone_publisher_new(&d->layout);
-    d->book = book_new(&d->layout);
-    d->cluster = cluster_new(&d->naming, d->book);
+    d->publisher = dns_zone_publisher_new(&d->layout);
+    d->book = dns_book_new(&d->layout);
+    d->cluster = dns_cluster_new(&d->naming, d->book);
     d->arena = arena_new(0);
-    d->resolve = resolve_new(loop, on_resolved, d);
+    d->resolve = dns_resolve_new(loop, on_resolved, d);
     d->http = http_client_new(loop);
     for (size_t i = 0; i < lists->master_count; i++)
         masters[i] = d->lists.masters[i];
-    d->follow = follow_new(masters, lists->master_count, draw(d));
+    d->follow = dns_follow_new(masters, lists->master_count, draw(d));
     d->follow_timer = loop_timer_add(loop, on_follow_timer, d);
     d->cluster_timer = loop_timer_add(loop, on_cluster_timer, d);
     d->forward_timer = loop_timer_add(loop, on_forward_timer, d);
     d->before_sleep = loop_before_sleep_add(loop, on_before_sleep, d);
     for (size_t i = 0; i < lists->master_count; i++) {
         char host[FOLLOW_ADDRESS_SIZE];
-        struct cluster_master master;
+        struct dns_cluster_master master;
         if (!read_master(d, masters[i], &master) && split_address(masters[i], host, &master.port))
-            resolve_start(d->resolve, host);
+            dns_resolve_start(d->resolve, host);
     }
     tell_masters(d);
     on_before_sleep(d); /* what does not depend on the cluster is there from the first question on */
@@ -609,10 +611,10 @@ int dns_start(struct dns *d, struct loop *loop, const struct dns_options *option
 
 void dns_stop(struct dns *d)
 {
-    d->udp = serve_udp_stop(d->udp);
-    d->tcp = serve_tcp_stop(d->tcp);
-    d->upstream = upstream_free(d->upstream);
-    d->forward = forward_free(d->forward);
+    d->udp = dns_serve_udp_stop(d->udp);
+    d->tcp = dns_serve_tcp_stop(d->tcp);
+    d->upstream = dns_upstream_free(d->upstream);
+    d->forward = dns_forward_free(d->forward);
     stream_close(d);
     if (d->http)
         http_client_free(d->http);
@@ -621,11 +623,11 @@ void dns_stop(struct dns *d)
     loop_timer_remove(d->follow_timer);
     loop_timer_remove(d->cluster_timer);
     loop_timer_remove(d->forward_timer);
-    resolve_free(d->resolve);
-    follow_free(d->follow);
-    cluster_free(d->cluster);
-    book_free(d->book);
-    zone_publisher_free(d->publisher);
+    dns_resolve_free(d->resolve);
+    dns_follow_free(d->follow);
+    dns_cluster_free(d->cluster);
+    dns_book_free(d->book);
+    dns_zone_publisher_free(d->publisher);
     if (d->arena)
         arena_free(d->arena);
     free(d->authorization);

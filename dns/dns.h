@@ -28,18 +28,18 @@ struct dns {
     struct loop *loop;
     const struct dns_options *options;
     struct dns_lists lists;
-    struct zone_layout layout;
-    struct cluster_naming naming;
-    struct zone_publisher *publisher;
-    struct book *book;
-    struct cluster *cluster;
+    struct dns_zone_layout layout;
+    struct dns_cluster_naming naming;
+    struct dns_zone_publisher *publisher;
+    struct dns_book *book;
+    struct dns_cluster *cluster;
     struct dns_ip own_ips[DNS_OWN_IPS_MAX]; /* of this machine */
     size_t own_ip_count;
     struct dns_ip served_ips[DNS_OWN_IPS_MAX]; /* where we answer */
     size_t served_ip_count;
 
     struct http_client *http;
-    struct follow *follow;
+    struct dns_follow *follow;
     struct dns_stream *stream;                        /* NULL: not connected */
     uint64_t connection;                              /* follow's number of it */
     struct dns_known_host known[2 * DNS_MASTERS_MAX]; /* masters by name, as far as looked up */
@@ -48,17 +48,17 @@ struct dns {
     struct loop_idle *before_sleep;
     struct arena *arena; /* of the event that is read */
     char *authorization;
-    struct resolve *resolve;
+    struct dns_resolve *resolve;
     bool has_changes;
     bool had_picture;
     int64_t heard_ms; /* when the picture was last known to be right; 0: never */
     uint64_t events, publications, reconnects;
     double publish_ms_max;
 
-    struct forward *forward;
-    struct upstream *upstream;
-    struct serve_udp *udp;
-    struct serve_tcp *tcp;
+    struct dns_forward *forward;
+    struct dns_upstream *upstream;
+    struct dns_serve_udp *udp;
+    struct dns_serve_tcp *tcp;
     uint16_t port;
     uint64_t random[64]; /* from the kernel, used once each */
     size_t random_left;

@@ -19,7 +19,7 @@ struct server {
     unsigned failures; /* in a row */
 };
 
-struct zone {
+struct dns_zone {
     uint8_t name[DNS_NAME_MAX];
     size_t name_len;
     struct server servers[DNS_RESOLVERS_MAX];
@@ -33,7 +33,7 @@ struct attempt {
 };
 
 struct waiter {
-    struct serve_client client;
+    struct dns_serve_client client;
     struct dns_question q;
     uint8_t question[DNS_NAME_MAX + 4]; /* in the client's spelling */
 };
@@ -44,7 +44,7 @@ struct pending {
     uint32_t next_free;
     uint8_t key[KEY_MAX];
     size_t key_len;
-    struct zone *zone;
+    struct dns_zone *zone;
     struct dns_question q;
     uint8_t question[DNS_NAME_MAX + 4]; /* as sent */
     bool is_tcp, without_edns;
@@ -58,45 +58,45 @@ struct pending {
     unsigned waiter_count;
 };
 
-struct forward {
-    struct forward_config config;
-    struct zone *zones;
+struct dns_forward {
+    struct dns_forward_config config;
+    struct dns_zone *zones;
     struct pending *slots; /* FORWARD_PENDING_MAX */
     uint32_t first_free;   /* FORWARD_PENDING_MAX: none */
     size_t pending_count;
     struct map by_key;
     struct heap due;
-    struct forward_cache *cache;
+    struct dns_forward_cache *cache;
     struct arena *arena; /* of the present effects */
-    struct forward_effect *effects;
+    struct dns_forward_effect *effects;
     size_t effect_count, effect_capacity;
-    struct forward_counts counts;
+    struct dns_forward_counts counts;
 };
 
 /* -- effects ---------------------------------------------------------------------------------------------------- */
 
-static struct forward_effect *add_effect(struct forward *f, enum forward_effect_type type)
+static struct dns_forward_effect *add_effect(struct dns_forward *f, enum dns_forward_effect_type type)
 {
     if (f->effect_count == f->effect_capacity) {
         f->effect_capacity = f->effect_capacity ? 2 * f->effect_capacity : 16;
         f->effects = xrealloc(f->effects, f->effect_capacity * sizeof(*f->effects));
     }
-    struct forward_effect *e = &f->effects[f->effect_count++];
+    struct dns_forward_effect *e = &f->effects[f->effect_count++];
     memset(e, 0, sizeof(*e));
     e->type = type;
     return e;
 }
 
-static void reply_bytes(struct forward *f, const struct serve_client *client, const uint8_t *packet, size_t len)
+static void reply_bytes(struct dns_forward *f, const struct dns_serve_client *client, const uint8_t *packet, size_t len)
 {
-    struct forward_effect *e = add_effect(f, FORWARD_REPLY);
+    struct dns_forward_effect *e = add_effect(f, FORWARD_REPLY);
     e->client = *client;
     e->packet = packet;
     e->len = len;
 }
 
 /* An answer without records. */
-static void reply_error(struct forward *f, const struct waiter *w, unsigned rcode)
+static void reply_error(struct dns_forward *f, const struct waiter *w, unsigned rcode)
 {
     uint8_t packet[DNS_HEADER_BYTES + DNS_NAME_MAX + 4], out[DNS_PLAIN_MAX];
     memcpy(packet + DNS_HEADER_BYTES, w->question, w->q.question_len);
@@ -105,10 +105,10 @@ static void reply_error(struct forward *f, const struct waiter *w, unsigned rcod
 }
 
 /* A good answer (without OPT) for one client: its id, its spelling, its size. */
-static void reply_answer(struct forward *f, const struct waiter *w, const uint8_t *answer, size_t len)
+static void reply_answer(struct dns_forward *f, const struct waiter *w, const uint8_t *answer, size_t len)
 {
-    struct query_config limits = {.udp_bytes_max = f->config.udp_bytes_max};
-    size_t limit = query_limit(&limits, &w->q, w->client.is_tcp) - (w->q.has_edns ? DNS_OPT_BYTES : 0);
+    struct dns_query_config limits = {.udp_bytes_max = f->config.udp_bytes_max};
+    size_t limit = dns_query_limit(&limits, &w->q, w->client.is_tcp) - (w->q.has_edns ? DNS_OPT_BYTES : 0);
     uint8_t *out = arena_must_alloc(f->arena, len + DNS_OPT_BYTES);
     memcpy(out, answer, len);
     dns_put16(out, w->q.id);
@@ -128,12 +128,12 @@ static void reply_answer(struct forward *f, const struct waiter *w, const uint8_
 
 /* -- pending questions ------------------------------------------------------------------------------------------ */
 
-static uint64_t attempt_number(const struct forward *f, const struct pending *p, unsigned attempt)
+static uint64_t attempt_number(const struct dns_forward *f, const struct pending *p, unsigned attempt)
 {
     return p->generation << 16 | (uint64_t)(p - f->slots) << 4 | attempt;
 }
 
-static struct pending *find_attempt(struct forward *f, uint64_t number, unsigned *attempt)
+static struct pending *find_attempt(struct dns_forward *f, uint64_t number, unsigned *attempt)
 {
     struct pending *p = &f->slots[number >> 4 & (FORWARD_PENDING_MAX - 1)];
     *attempt = (unsigned)(number & 15);
@@ -142,7 +142,7 @@ static struct pending *find_attempt(struct forward *f, uint64_t number, unsigned
     return is_known ? p : NULL;
 }
 
-static void close_attempt(struct forward *f, struct pending *p, unsigned attempt)
+static void close_attempt(struct dns_forward *f, struct pending *p, unsigned attempt)
 {
     if (!p->attempts[attempt].is_open)
         return;
@@ -150,7 +150,7 @@ static void close_attempt(struct forward *f, struct pending *p, unsigned attempt
     add_effect(f, FORWARD_CLOSE)->attempt = attempt_number(f, p, attempt);
 }
 
-static void finish(struct forward *f, struct pending *p)
+static void finish(struct dns_forward *f, struct pending *p)
 {
     for (unsigned i = 0; i < p->attempt_count; i++)
         close_attempt(f, p, i);
@@ -164,14 +164,14 @@ static void finish(struct forward *f, struct pending *p)
     f->pending_count--;
 }
 
-static void fail(struct forward *f, struct pending *p)
+static void fail(struct dns_forward *f, struct pending *p)
 {
     for (unsigned i = 0; i < p->waiter_count; i++)
         reply_error(f, &p->waiters[i], p->failure_rcode ? p->failure_rcode : DNS_SERVFAIL);
     finish(f, p);
 }
 
-static void send_to(struct forward *f, struct pending *p, unsigned server, uint16_t id)
+static void send_to(struct dns_forward *f, struct pending *p, unsigned server, uint16_t id)
 {
     uint8_t packet[DNS_HEADER_BYTES + DNS_NAME_MAX + 4 + DNS_OPT_BYTES] = {0};
     unsigned attempt = p->attempt_count++;
@@ -183,7 +183,7 @@ static void send_to(struct forward *f, struct pending *p, unsigned server, uint1
     memcpy(packet + DNS_HEADER_BYTES, p->question, p->q.question_len);
     if (!p->without_edns)
         len = dns_opt_append(packet, len, FORWARD_UDP_BYTES, 0, p->q.wants_dnssec);
-    struct forward_effect *e = add_effect(f, FORWARD_SEND);
+    struct dns_forward_effect *e = add_effect(f, FORWARD_SEND);
     e->attempt = attempt_number(f, p, attempt);
     e->server = p->zone->servers[server].endpoint;
     e->is_tcp = p->is_tcp;
@@ -204,7 +204,7 @@ static bool was_asked(const struct pending *p, unsigned server)
  * time chance alone decides, so that a server that failed once gets to show that it is well again. */
 static int choose_server(const struct pending *p, uint64_t random, unsigned chosen)
 {
-    const struct zone *z = p->zone;
+    const struct dns_zone *z = p->zone;
     int best = -1;
     unsigned best_rank = 0;
     size_t start = (size_t)(random % z->count);
@@ -220,7 +220,7 @@ static int choose_server(const struct pending *p, uint64_t random, unsigned chos
     return best;
 }
 
-static void ask(struct forward *f, struct pending *p, int64_t now_ms, uint64_t random)
+static void ask(struct dns_forward *f, struct pending *p, int64_t now_ms, uint64_t random)
 {
     unsigned chosen = UINT32_MAX;
     for (unsigned i = 0; i < FORWARD_RACE && p->attempt_count < FORWARD_ATTEMPTS_MAX; i++) {
@@ -234,7 +234,7 @@ static void ask(struct forward *f, struct pending *p, int64_t now_ms, uint64_t r
     heap_set(&f->due, &p->due, next_ms < end_ms ? next_ms : end_ms);
 }
 
-static size_t make_key(const struct serve_question *question, uint8_t key[KEY_MAX])
+static size_t make_key(const struct dns_serve_question *question, uint8_t key[KEY_MAX])
 {
     const struct dns_question *q = &question->q;
     memcpy(key, q->name, q->name_len);
@@ -245,39 +245,39 @@ static size_t make_key(const struct serve_question *question, uint8_t key[KEY_MA
     return q->name_len + 6u;
 }
 
-static struct zone *find_zone(struct forward *f, const struct dns_question *q)
+static struct dns_zone *find_zone(struct dns_forward *f, const struct dns_question *q)
 {
-    struct zone *best = NULL;
+    struct dns_zone *best = NULL;
     for (size_t i = 0; i < f->config.zone_count; i++) {
-        struct zone *z = &f->zones[i];
+        struct dns_zone *z = &f->zones[i];
         if (dns_name_is_under(q->name, q->name_len, z->name, z->name_len) && (!best || z->name_len > best->name_len))
             best = z;
     }
     return best && best->count > 0 ? best : NULL;
 }
 
-static void read_waiter(const struct serve_question *question, struct waiter *w)
+static void read_waiter(const struct dns_serve_question *question, struct waiter *w)
 {
     w->client = question->client;
     w->q = question->q;
     memcpy(w->question, question->packet + DNS_HEADER_BYTES, question->q.question_len);
 }
 
-static void on_question(struct forward *f, const struct forward_event *in)
+static void on_question(struct dns_forward *f, const struct dns_forward_event *in)
 {
-    const struct serve_question *question = in->question;
+    const struct dns_serve_question *question = in->question;
     struct waiter waiter;
     uint8_t key[KEY_MAX], cached[FORWARD_CACHED_BYTES_MAX];
     size_t key_len = make_key(question, key);
     read_waiter(question, &waiter);
     f->counts.questions++;
-    struct zone *zone = find_zone(f, &question->q);
+    struct dns_zone *zone = find_zone(f, &question->q);
     if (!zone) {
         f->counts.refused++;
         reply_error(f, &waiter, DNS_REFUSED);
         return;
     }
-    size_t len = forward_cache_get(f->cache, key, key_len - 1, in->now_ms, cached);
+    size_t len = dns_forward_cache_get(f->cache, key, key_len - 1, in->now_ms, cached);
     if (len > 0) {
         f->counts.cache_hits++;
         reply_answer(f, &waiter, arena_memdup(f->arena, cached, len), len);
@@ -345,7 +345,7 @@ static size_t strip_opt(uint8_t *packet, size_t len, size_t at)
 }
 
 /* The attempt gave nothing. When none is open any more, others are asked at once. */
-static void attempt_failed(struct forward *f, struct pending *p, unsigned attempt, const struct forward_event *in)
+static void attempt_failed(struct dns_forward *f, struct pending *p, unsigned attempt, const struct dns_forward_event *in)
 {
     struct server *s = &p->zone->servers[p->attempts[attempt].server];
     s->failures += s->failures < FAILURES_MAX;
@@ -364,7 +364,7 @@ static void attempt_failed(struct forward *f, struct pending *p, unsigned attemp
     /* else the next round, at p->due: a lost packet is no answer */
 }
 
-static void on_answer(struct forward *f, const struct forward_event *in)
+static void on_answer(struct dns_forward *f, const struct dns_forward_event *in)
 {
     unsigned attempt;
     struct pending *p = find_attempt(f, in->attempt, &attempt);
@@ -400,13 +400,13 @@ static void on_answer(struct forward *f, const struct forward_event *in)
     }
     f->counts.answers++;
     p->zone->servers[p->attempts[attempt].server].failures = 0;
-    forward_cache_put(f->cache, p->key, p->key_len - 1, answer, len, in->now_ms);
+    dns_forward_cache_put(f->cache, p->key, p->key_len - 1, answer, len, in->now_ms);
     for (unsigned i = 0; i < p->waiter_count; i++)
         reply_answer(f, &p->waiters[i], answer, len);
     finish(f, p);
 }
 
-static void on_failed(struct forward *f, const struct forward_event *in)
+static void on_failed(struct dns_forward *f, const struct dns_forward_event *in)
 {
     unsigned attempt;
     struct pending *p = find_attempt(f, in->attempt, &attempt);
@@ -414,7 +414,7 @@ static void on_failed(struct forward *f, const struct forward_event *in)
         attempt_failed(f, p, attempt, in);
 }
 
-static void on_tick(struct forward *f, const struct forward_event *in)
+static void on_tick(struct dns_forward *f, const struct dns_forward_event *in)
 {
     struct heap_node *node;
     unsigned turn = 0;
@@ -435,7 +435,8 @@ static void on_tick(struct forward *f, const struct forward_event *in)
     }
 }
 
-void forward_step(struct forward *f, const struct forward_event *in, const struct forward_effect **effects, size_t *count)
+void dns_forward_step(struct dns_forward *f, const struct dns_forward_event *in, const struct dns_forward_effect **effects,
+                      size_t *count)
 {
     arena_reset(f->arena);
     f->effect_count = 0;
@@ -459,13 +460,13 @@ void forward_step(struct forward *f, const struct forward_event *in, const struc
 
 /* -- life cycle ------------------------------------------------------------------------------------------------- */
 
-struct forward *forward_new(const struct forward_config *config)
+struct dns_forward *dns_forward_new(const struct dns_forward_config *config)
 {
-    struct forward *f = xcalloc(1, sizeof(*f));
+    struct dns_forward *f = xcalloc(1, sizeof(*f));
     f->config = *config;
     f->zones = xcalloc(config->zone_count + 1, sizeof(*f->zones));
     for (size_t i = 0; i < config->zone_count; i++) {
-        struct zone *z = &f->zones[i];
+        struct dns_zone *z = &f->zones[i];
         z->name_len = dns_name_from_text(config->zones[i].name, z->name);
         CHECK(z->name_len > 0);
         for (size_t s = 0; s < config->zones[i].resolver_count; s++)
@@ -476,12 +477,12 @@ struct forward *forward_new(const struct forward_config *config)
         f->slots[i].next_free = i + 1;
     map_init(&f->by_key);
     heap_init(&f->due);
-    f->cache = forward_cache_new(config->cache_entries, config->cache_ttl_max_ms);
+    f->cache = dns_forward_cache_new(config->cache_entries, config->cache_ttl_max_ms);
     f->arena = arena_new(0);
     return f;
 }
 
-struct forward *forward_free(struct forward *f)
+struct dns_forward *dns_forward_free(struct dns_forward *f)
 {
     if (!f)
         return NULL;
@@ -489,7 +490,7 @@ struct forward *forward_free(struct forward *f)
         free(f->slots[i].waiters);
     map_deinit(&f->by_key);
     heap_deinit(&f->due);
-    forward_cache_free(f->cache);
+    dns_forward_cache_free(f->cache);
     arena_free(f->arena);
     free(f->effects);
     free(f->slots);
@@ -498,20 +499,20 @@ struct forward *forward_free(struct forward *f)
     return NULL;
 }
 
-int64_t forward_next_deadline(const struct forward *f)
+int64_t dns_forward_next_deadline(const struct dns_forward *f)
 {
     const struct heap_node *node = heap_peek(&f->due);
     return node ? node->key_ms : INT64_MAX;
 }
 
-void forward_counts(const struct forward *f, struct forward_counts *out)
+void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *out)
 {
     *out = f->counts;
     out->pending = f->pending_count;
-    out->cached = forward_cache_count(f->cache);
+    out->cached = dns_forward_cache_count(f->cache);
 }
 
-void forward_check_invariants(const struct forward *f)
+void dns_forward_check_invariants(const struct dns_forward *f)
 {
     size_t used = 0;
     for (size_t i = 0; i < FORWARD_PENDING_MAX; i++) {

@@ -25,7 +25,7 @@
 #define FORWARD_UDP_BYTES 1232        /* answers we take by UDP */
 #define FORWARD_CACHED_BYTES_MAX 4096 /* larger answers are not kept */
 
-struct forward_config {
+struct dns_forward_config {
     const struct dns_forward_zone *zones; /* borrowed; the first is "." */
     size_t zone_count;
     int64_t timeout_ms;
@@ -35,46 +35,47 @@ struct forward_config {
     bool offers_recursion;
 };
 
-struct forward;
+struct dns_forward;
 
-struct forward *forward_new(const struct forward_config *config);
-struct forward *forward_free(struct forward *f);
+struct dns_forward *dns_forward_new(const struct dns_forward_config *config);
+struct dns_forward *dns_forward_free(struct dns_forward *f);
 
-enum forward_event_type { FORWARD_QUESTION, FORWARD_ANSWER, FORWARD_FAILED, FORWARD_TICK };
+enum dns_forward_event_type { FORWARD_QUESTION, FORWARD_ANSWER, FORWARD_FAILED, FORWARD_TICK };
 
-struct forward_event {
-    enum forward_event_type type;
+struct dns_forward_event {
+    enum dns_forward_event_type type;
     int64_t now_ms;
     uint64_t random;
-    const struct serve_question *question; /* FORWARD_QUESTION */
-    uint64_t attempt;                      /* FORWARD_ANSWER, FORWARD_FAILED */
-    const uint8_t *packet;                 /* FORWARD_ANSWER */
+    const struct dns_serve_question *question; /* FORWARD_QUESTION */
+    uint64_t attempt;                          /* FORWARD_ANSWER, FORWARD_FAILED */
+    const uint8_t *packet;                     /* FORWARD_ANSWER */
     size_t len;
 };
 
-enum forward_effect_type {
+enum dns_forward_effect_type {
     FORWARD_SEND,  /* open a new socket (its port is random), send packet, tell what comes */
     FORWARD_CLOSE, /* the attempt is over */
     FORWARD_REPLY, /* to the client */
 };
 
-struct forward_effect {
-    enum forward_effect_type type;
+struct dns_forward_effect {
+    enum dns_forward_effect_type type;
     uint64_t attempt;
     const struct dns_endpoint *server;
     bool is_tcp;
-    struct serve_client client;
+    struct dns_serve_client client;
     const uint8_t *packet; /* valid until the next step */
     size_t len;
 };
 
 /* Effects are to be carried out in order. */
-void forward_step(struct forward *f, const struct forward_event *in, const struct forward_effect **effects, size_t *count);
-int64_t forward_next_deadline(const struct forward *f);
+void dns_forward_step(struct dns_forward *f, const struct dns_forward_event *in, const struct dns_forward_effect **effects,
+                      size_t *count);
+int64_t dns_forward_next_deadline(const struct dns_forward *f);
 
-struct forward_counts {
+struct dns_forward_counts {
     uint64_t questions, cache_hits, joined, sent, answers, timeouts, server_failures, bad_answers, refused, overloads;
     size_t pending, cached;
 };
-void forward_counts(const struct forward *f, struct forward_counts *out);
-void forward_check_invariants(const struct forward *f);
+void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *out);
+void dns_forward_check_invariants(const struct dns_forward *f);

@@ -18,16 +18,16 @@ struct entry {
     uint8_t bytes[]; /* the answer, then the key */
 };
 
-struct forward_cache {
+struct dns_forward_cache {
     struct map entries;
     struct list used;
     size_t count, max;
     int64_t ttl_max_ms;
 };
 
-struct forward_cache *forward_cache_new(size_t entries_max, int64_t ttl_max_ms)
+struct dns_forward_cache *dns_forward_cache_new(size_t entries_max, int64_t ttl_max_ms)
 {
-    struct forward_cache *c = xcalloc(1, sizeof(*c));
+    struct dns_forward_cache *c = xcalloc(1, sizeof(*c));
     map_init(&c->entries);
     list_init(&c->used);
     c->max = entries_max;
@@ -35,7 +35,7 @@ struct forward_cache *forward_cache_new(size_t entries_max, int64_t ttl_max_ms)
     return c;
 }
 
-static void drop(struct forward_cache *c, struct entry *e)
+static void drop(struct dns_forward_cache *c, struct entry *e)
 {
     (void)map_remove_n(&c->entries, e->bytes + e->len, e->key_len);
     list_remove(&e->used);
@@ -43,7 +43,7 @@ static void drop(struct forward_cache *c, struct entry *e)
     c->count--;
 }
 
-struct forward_cache *forward_cache_free(struct forward_cache *c)
+struct dns_forward_cache *dns_forward_cache_free(struct dns_forward_cache *c)
 {
     if (!c)
         return NULL;
@@ -97,8 +97,8 @@ static bool age(void *ctx, uint8_t *answer, const struct dns_record *r)
     return true;
 }
 
-void forward_cache_put(struct forward_cache *c, const void *key, size_t key_len, const uint8_t *answer, size_t len,
-                       int64_t now_ms)
+void dns_forward_cache_put(struct dns_forward_cache *c, const void *key, size_t key_len, const uint8_t *answer, size_t len,
+                           int64_t now_ms)
 {
     unsigned flags = dns_get16(answer + 2), rcode = flags & DNS_RCODE;
     struct lifetime life = {.ttl = UINT32_MAX};
@@ -128,7 +128,7 @@ void forward_cache_put(struct forward_cache *c, const void *key, size_t key_len,
     c->count++;
 }
 
-size_t forward_cache_get(struct forward_cache *c, const void *key, size_t key_len, int64_t now_ms, uint8_t *out)
+size_t dns_forward_cache_get(struct dns_forward_cache *c, const void *key, size_t key_len, int64_t now_ms, uint8_t *out)
 {
     struct entry *e = map_get_n(&c->entries, key, key_len);
     if (!e)
@@ -145,7 +145,7 @@ size_t forward_cache_get(struct forward_cache *c, const void *key, size_t key_le
     return e->len;
 }
 
-size_t forward_cache_count(const struct forward_cache *c)
+size_t dns_forward_cache_count(const struct dns_forward_cache *c)
 {
     return c->count;
 }

@@ -329,7 +329,7 @@ static int read_allow(const struct dns_options *o, struct dns_lists *out, struct
 
 static int read_sources(const struct dns_options *o, struct dns_lists *out, struct err *err)
 {
-    static const char *const names[] = {"netinfo", "mesos", "docker", "host"}; /* enum cluster_source */
+    static const char *const names[] = {"netinfo", "mesos", "docker", "host"}; /* enum dns_cluster_source */
     const char *at = o->ip_sources;
     struct piece p;
     while (at && next_piece(&at, ',', &p)) {
@@ -339,7 +339,7 @@ static int read_sources(const struct dns_options *o, struct dns_lists *out, stru
         if (i == CLUSTER_SOURCES || out->source_count == CLUSTER_SOURCES)
             return err_set(err, -EINVAL, "--ip_sources: '%.*s' is none of netinfo, mesos, docker, host, or one too many",
                            (int)p.len, p.text);
-        out->sources[out->source_count++] = (enum cluster_source)i;
+        out->sources[out->source_count++] = (enum dns_cluster_source)i;
     }
     return out->source_count > 0 ? 0 : err_set(err, -EINVAL, "--ip_sources is empty");
 }

@@ -54,7 +54,7 @@ struct dns_lists {
     size_t zone_count;
     struct dns_network allow[DNS_ALLOW_MAX];
     size_t allow_count;
-    enum cluster_source sources[CLUSTER_SOURCES];
+    enum dns_cluster_source sources[CLUSTER_SOURCES];
     size_t source_count;
     struct vip_range vip_range;
     struct dns_ip ip, node_ip;

@@ -9,10 +9,10 @@
 
 /* An answer that is being put together. */
 struct answer {
-    struct query_engine *engine;
+    struct dns_query_engine *engine;
     const struct dns_question *q;
-    const struct zone_snapshot *snapshot;
-    const struct zone_alias *alias; /* the question's name was rewritten by it */
+    const struct dns_zone_snapshot *snapshot;
+    const struct dns_zone_alias *alias; /* the question's name was rewritten by it */
     uint8_t *out;
     size_t len;
     size_t limit; /* without the room for our OPT */
@@ -20,7 +20,7 @@ struct answer {
     bool is_truncated;
 };
 
-size_t query_limit(const struct query_config *config, const struct dns_question *q, bool is_tcp)
+size_t dns_query_limit(const struct dns_query_config *config, const struct dns_question *q, bool is_tcp)
 {
     if (is_tcp)
         return DNS_MESSAGE_MAX;
@@ -40,7 +40,7 @@ static void adopt(const struct answer *a, uint8_t *record, bool is_srv)
 {
     if (!a->alias || !a->alias->has_own_values)
         return;
-    const struct zone_apex *zone = &a->snapshot->layout->zones[a->alias->soa_zone];
+    const struct dns_zone_apex *zone = &a->snapshot->layout->zones[a->alias->soa_zone];
     dns_put32(record + 6, zone->ttl);
     if (is_srv) {
         dns_put16(record + ZONE_SRV_PRIORITY_AT, zone->srv_priority);
@@ -75,7 +75,7 @@ static void put_addresses(struct answer *a, const uint8_t *records, size_t count
 /* The name in the record's data, as whoever asked under an alias knows it. Returns its length. */
 static size_t put_target(const struct answer *a, const uint8_t *target, size_t len, uint8_t *out)
 {
-    const struct zone_alias *alias = a->alias;
+    const struct dns_zone_alias *alias = a->alias;
     if (alias && dns_name_is_under(target, len, alias->to, alias->to_len)) {
         size_t front = len - alias->to_len;
         if (front + alias->from_len <= DNS_NAME_MAX) {
@@ -90,13 +90,13 @@ static size_t put_target(const struct answer *a, const uint8_t *target, size_t l
 
 /* One address of each family for each host that an SRV record of the answer names, as far as there is room: nobody has to
  * come back by TCP for these. */
-static void put_additionals(struct answer *a, const struct zone_entry *e, const uint16_t *target_at)
+static void put_additionals(struct answer *a, const struct dns_zone_entry *e, const uint16_t *target_at)
 {
     for (unsigned t = 0; t < e->target_count; t++) {
         if (target_at[t] == 0)
             continue;
-        const struct zone_target *target = &e->targets[t];
-        const struct zone_entry *host = zone_find(a->snapshot, target->name, target->name_len, target->hash);
+        const struct dns_zone_target *target = &e->targets[t];
+        const struct dns_zone_entry *host = dns_zone_find(a->snapshot, target->name, target->name_len, target->hash);
         for (unsigned family = 0; host && family < 2; family++) {
             size_t size = family == 0 ? ZONE_A_BYTES : ZONE_AAAA_BYTES;
             size_t count = family == 0 ? host->a_count : host->aaaa_count;
@@ -112,7 +112,7 @@ static void put_additionals(struct answer *a, const struct zone_entry *e, const 
     }
 }
 
-static void put_srvs(struct answer *a, const struct zone_entry *e)
+static void put_srvs(struct answer *a, const struct dns_zone_entry *e)
 {
     uint16_t order[ZONE_ANSWERS_MAX], target_at[ZONE_ANSWERS_MAX];
     memset(target_at, 0, e->target_count * sizeof(target_at[0]));
@@ -120,7 +120,7 @@ static void put_srvs(struct answer *a, const struct zone_entry *e)
         order[i] = (uint16_t)i;
     for (unsigned i = 0; i < e->srv_count; i++) {
         unsigned other = i + (unsigned)rng_below(&a->engine->rng, e->srv_count - i);
-        const struct zone_srv srv = e->srvs[order[other]];
+        const struct dns_zone_srv srv = e->srvs[order[other]];
         order[other] = order[i];
         const uint8_t *record = e->srv + srv.at;
         size_t grown = a->alias && a->alias->from_len > a->alias->to_len ? a->alias->from_len - a->alias->to_len : 0;
@@ -143,7 +143,7 @@ static void put_srvs(struct answer *a, const struct zone_entry *e)
         put_additionals(a, e, target_at);
 }
 
-static void put_ptrs(struct answer *a, const struct zone_entry *e)
+static void put_ptrs(struct answer *a, const struct dns_zone_entry *e)
 {
     for (unsigned i = 0; i < e->ptr_count; i++) {
         if (a->len + e->ptrs[i].len > a->limit) {
@@ -170,14 +170,14 @@ static bool put_zone_record(struct answer *a, const uint8_t *record, size_t reco
     return true;
 }
 
-static size_t owner_len(const struct answer *a, const struct zone_apex *zone)
+static size_t owner_len(const struct answer *a, const struct dns_zone_apex *zone)
 {
     return a->alias && a->alias->from_len < zone->name_len                                          ? a->alias->from_len
            : a->alias && !dns_name_is_under(a->q->name, a->q->name_len, zone->name, zone->name_len) ? a->alias->from_len
                                                                                                     : zone->name_len;
 }
 
-static void put_authority(struct answer *a, const struct zone_apex *zone, bool is_ns)
+static void put_authority(struct answer *a, const struct dns_zone_apex *zone, bool is_ns)
 {
     if (is_ns ? put_zone_record(a, zone->ns, zone->ns_len, owner_len(a, zone))
               : put_zone_record(a, zone->soa, zone->soa_len, owner_len(a, zone)))
@@ -186,7 +186,7 @@ static void put_authority(struct answer *a, const struct zone_apex *zone, bool i
 
 /* SOA and NS stand in the answer for the zone's own name, in the authority section for every other (facts: net-cron A.5).
  */
-static void put_apex(struct answer *a, const struct zone_apex *zone)
+static void put_apex(struct answer *a, const struct dns_zone_apex *zone)
 {
     bool is_apex = a->q->name_len == owner_len(a, zone);
     unsigned type = a->q->type;
@@ -203,7 +203,7 @@ static void put_apex(struct answer *a, const struct zone_apex *zone)
     }
 }
 
-static void put_entry(struct answer *a, const struct zone_entry *e)
+static void put_entry(struct answer *a, const struct dns_zone_entry *e)
 {
     switch (a->q->type) {
     case DNS_TYPE_A:
@@ -244,7 +244,7 @@ static size_t finish(struct answer *a, unsigned rcode)
 
 /* -- finding the name ------------------------------------------------------------------------------------------- */
 
-static const struct zone_alias *find_alias(const struct zone_layout *layout, const struct dns_question *q)
+static const struct dns_zone_alias *find_alias(const struct dns_zone_layout *layout, const struct dns_question *q)
 {
     for (size_t i = 0; i < layout->alias_count; i++)
         if (dns_name_is_under(q->name, q->name_len, layout->aliases[i].from, layout->aliases[i].from_len))
@@ -267,14 +267,14 @@ static size_t without_stars(const uint8_t *name, size_t len, uint8_t out[DNS_NAM
 }
 
 struct found {
-    const struct zone_entry *entry;
-    const struct zone_alias *alias;
+    const struct dns_zone_entry *entry;
+    const struct dns_zone_alias *alias;
     int zone; /* -1: not ours */
 };
 
-static struct found find_elsewhere(const struct zone_snapshot *s, const struct dns_question *q)
+static struct found find_elsewhere(const struct dns_zone_snapshot *s, const struct dns_question *q)
 {
-    const struct zone_layout *layout = s->layout;
+    const struct dns_zone_layout *layout = s->layout;
     struct found f = {.alias = find_alias(layout, q)};
     uint8_t name[DNS_NAME_MAX], plain[DNS_NAME_MAX];
     size_t len = q->name_len;
@@ -289,18 +289,36 @@ static struct found find_elsewhere(const struct zone_snapshot *s, const struct d
         len = front + f.alias->to_len;
     }
     size_t plain_len = without_stars(name, len, plain);
-    f.entry = zone_find(s, plain, plain_len, dns_name_hash(plain, plain_len, layout->hash_key));
-    f.zone = f.entry ? f.entry->zone : zone_of_name(layout, name, len);
+    f.entry = dns_zone_find(s, plain, plain_len, dns_name_hash(plain, plain_len, layout->hash_key));
+    f.zone = f.entry ? f.entry->zone : dns_zone_of_name(layout, name, len);
     if (f.alias)
         f.zone = f.alias->soa_zone;
     return f;
 }
 
-enum query_verdict query_answer(struct query_engine *e, const struct zone_snapshot *s, const uint8_t *packet, size_t len,
-                                bool is_tcp, uint8_t *out, size_t *out_len, struct dns_question *q)
+void dns_query_read(const struct dns_zone_snapshot *s, const uint8_t *packet, size_t len, struct dns_query *out)
 {
+    out->rcode = dns_question_parse(packet, len, &out->q);
+    out->hash = dns_name_hash(out->q.name, out->q.name_len, s->layout->hash_key);
+}
+
+enum dns_query_verdict dns_query_answer(struct dns_query_engine *e, const struct dns_zone_snapshot *s,
+                                        const uint8_t *packet, size_t len, bool is_tcp, uint8_t *out, size_t *out_len,
+                                        struct dns_question *q)
+{
+    struct dns_query query;
+    dns_query_read(s, packet, len, &query);
+    *q = query.q;
+    return dns_query_finish(e, s, &query, packet, is_tcp, out, out_len);
+}
+
+enum dns_query_verdict dns_query_finish(struct dns_query_engine *e, const struct dns_zone_snapshot *s,
+                                        const struct dns_query *query, const uint8_t *packet, bool is_tcp, uint8_t *out,
+                                        size_t *out_len)
+{
+    const struct dns_question *q = &query->q;
     unsigned recursion = e->config.offers_recursion ? DNS_RA : 0;
-    int rcode = dns_question_parse(packet, len, q);
+    int rcode = query->rcode;
     if (rcode == DNS_E_DROP)
         return QUERY_DROP;
     if (rcode == DNS_NOERROR && q->has_edns && q->edns_version > 0)
@@ -313,17 +331,16 @@ enum query_verdict query_answer(struct query_engine *e, const struct zone_snapsh
         *out_len = dns_answer_error(packet, q, recursion, (unsigned)rcode, out);
         return QUERY_ANSWER;
     }
-    struct found f = {.entry =
-                          zone_find(s, q->name, q->name_len, dns_name_hash(q->name, q->name_len, s->layout->hash_key))};
+    struct found f = {.entry = dns_zone_find(s, q->name, q->name_len, query->hash)};
     if (f.entry)
         f.zone = f.entry->zone;
     else
         f = find_elsewhere(s, q);
     if (f.zone < 0 || (!f.entry && !f.alias && !s->layout->zones[f.zone].is_whole))
         return QUERY_FORWARD;
-    const struct zone_apex *zone = &s->layout->zones[f.zone];
+    const struct dns_zone_apex *zone = &s->layout->zones[f.zone];
     struct answer a = {.engine = e, .q = q, .snapshot = s, .alias = f.alias, .out = out};
-    a.limit = query_limit(&e->config, q, is_tcp) - (q->has_edns ? DNS_OPT_BYTES : 0);
+    a.limit = dns_query_limit(&e->config, q, is_tcp) - (q->has_edns ? DNS_OPT_BYTES : 0);
     a.len = dns_answer_begin(packet, q, DNS_AA | recursion, out);
     if (f.entry)
         put_entry(&a, f.entry);

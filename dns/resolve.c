@@ -17,13 +17,13 @@
 
 struct job {
     struct list queued; /* waiting, or done and on its way back */
-    struct resolve *owner;
+    struct dns_resolve *owner;
     char *host;
     struct dns_ip ips[CLUSTER_IPS_MAX];
     size_t count;
 };
 
-struct resolve {
+struct dns_resolve {
     struct loop *loop;
     void (*done)(void *ctx, const char *host, const struct dns_ip *ips, size_t count);
     void *ctx;
@@ -42,11 +42,11 @@ static void look_up(struct job *job)
     if (getaddrinfo(job->host, NULL, &hints, &list) != 0)
         return;
     for (const struct addrinfo *a = list; a && job->count < CLUSTER_IPS_MAX; a = a->ai_next) {
-        union serve_address address;
+        union dns_serve_address address;
         if ((a->ai_family != AF_INET && a->ai_family != AF_INET6) || a->ai_addrlen > sizeof(address))
             continue;
         memcpy(&address, a->ai_addr, a->ai_addrlen);
-        job->ips[job->count++] = serve_ip(&address);
+        job->ips[job->count++] = dns_serve_ip(&address);
     }
     freeaddrinfo(list);
 }
@@ -61,7 +61,7 @@ static void job_free(struct job *job)
 static void give_back(void *ctx)
 {
     struct job *job = ctx;
-    struct resolve *r = job->owner;
+    struct dns_resolve *r = job->owner;
     (void)pthread_mutex_lock(&r->lock);
     list_remove(&job->queued);
     r->count--;
@@ -72,7 +72,7 @@ static void give_back(void *ctx)
 
 static void *run(void *ctx)
 {
-    struct resolve *r = ctx;
+    struct dns_resolve *r = ctx;
     (void)pthread_mutex_lock(&r->lock);
     for (;;) {
         while (list_is_empty(&r->waiting) && !r->is_ending)
@@ -90,10 +90,11 @@ static void *run(void *ctx)
     return NULL;
 }
 
-struct resolve *resolve_new(struct loop *loop,
-                            void (*done)(void *ctx, const char *host, const struct dns_ip *ips, size_t count), void *ctx)
+struct dns_resolve *dns_resolve_new(struct loop *loop,
+                                    void (*done)(void *ctx, const char *host, const struct dns_ip *ips, size_t count),
+                                    void *ctx)
 {
-    struct resolve *r = xcalloc(1, sizeof(*r));
+    struct dns_resolve *r = xcalloc(1, sizeof(*r));
     r->loop = loop;
     r->done = done;
     r->ctx = ctx;
@@ -105,7 +106,7 @@ struct resolve *resolve_new(struct loop *loop,
 }
 
 /* The thread starts with the first name: most clusters have numbers only. */
-static bool start_thread(struct resolve *r)
+static bool start_thread(struct dns_resolve *r)
 {
     sigset_t all, before;
     if (r->is_running)
@@ -119,7 +120,7 @@ static bool start_thread(struct resolve *r)
     return r->is_running;
 }
 
-void resolve_start(struct resolve *r, const char *host)
+void dns_resolve_start(struct dns_resolve *r, const char *host)
 {
     struct job *job = xcalloc(1, sizeof(*job));
     job->owner = r;
@@ -138,7 +139,7 @@ void resolve_start(struct resolve *r, const char *host)
     (void)pthread_mutex_unlock(&r->lock);
 }
 
-struct resolve *resolve_free(struct resolve *r)
+struct dns_resolve *dns_resolve_free(struct dns_resolve *r)
 {
     struct list *node;
     if (!r)

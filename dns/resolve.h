@@ -8,11 +8,12 @@
 
 #define RESOLVE_QUEUE_MAX 1024 /* further names are answered with no address at once */
 
-struct resolve;
+struct dns_resolve;
 
 /* done is called on the loop's thread, in a later turn; count 0: no address. */
-struct resolve *resolve_new(struct loop *loop,
-                            void (*done)(void *ctx, const char *host, const struct dns_ip *ips, size_t count), void *ctx);
+struct dns_resolve *dns_resolve_new(struct loop *loop,
+                                    void (*done)(void *ctx, const char *host, const struct dns_ip *ips, size_t count),
+                                    void *ctx);
 /* Waits for the look-up that is under way. */
-struct resolve *resolve_free(struct resolve *r);
-void resolve_start(struct resolve *r, const char *host);
+struct dns_resolve *dns_resolve_free(struct dns_resolve *r);
+void dns_resolve_start(struct dns_resolve *r, const char *host);

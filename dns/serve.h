@@ -14,7 +14,7 @@
 #include "dns/query.h"
 #include "dns/zone.h"
 
-union serve_address {
+union dns_serve_address {
     struct sockaddr any;
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
@@ -22,27 +22,27 @@ union serve_address {
 
 /* Whom a forwarded answer goes to. A plain value: it may be kept for as long as one likes; by TCP the connection may be
  * gone when the answer comes. */
-struct serve_client {
+struct dns_serve_client {
     bool is_tcp;
-    unsigned worker;          /* UDP: the socket it came in by */
-    union serve_address peer; /* UDP */
-    struct dns_ip local;      /* UDP, when the socket has all addresses: the one that was asked */
-    uint64_t connection;      /* TCP */
+    unsigned worker;              /* UDP: the socket it came in by */
+    union dns_serve_address peer; /* UDP */
+    struct dns_ip local;          /* UDP, when the socket has all addresses: the one that was asked */
+    uint64_t connection;          /* TCP */
 };
 
 /* A question to forward; packet and q are borrowed. */
-struct serve_question {
-    struct serve_client client;
+struct dns_serve_question {
+    struct dns_serve_client client;
     struct dns_question q;
     const uint8_t *packet;
     size_t len;
 };
-typedef void (*serve_forward_fn)(void *ctx, const struct serve_question *question);
+typedef void (*serve_forward_fn)(void *ctx, const struct dns_serve_question *question);
 
-struct serve_config {
+struct dns_serve_config {
     struct loop *loop;
-    struct zone_publisher *publisher;
-    struct query_config query;
+    struct dns_zone_publisher *publisher;
+    struct dns_query_config query;
     struct dns_ip ip;
     uint16_t port;
     const struct dns_network *allow;
@@ -57,14 +57,14 @@ struct serve_config {
     unsigned reader;         /* TCP: the loop's number as a reader */
 };
 
-struct serve_counts {
+struct dns_serve_counts {
     uint64_t queries, answers, denials, errors, forwarded, refused, dropped, limited;
 };
 
 /* The address of a peer without its port; v4-mapped ones as IPv4. */
-struct dns_ip serve_ip(const union serve_address *address);
+struct dns_ip dns_serve_ip(const union dns_serve_address *address);
 /* An address for bind or connect; returns its length. */
-socklen_t serve_sockaddr(const struct dns_ip *ip, uint16_t port, union serve_address *out);
+socklen_t dns_serve_sockaddr(const struct dns_ip *ip, uint16_t port, union dns_serve_address *out);
 
 /* -- UDP ---------------------------------------------------------------------------------------------------------- */
 
@@ -72,24 +72,24 @@ socklen_t serve_sockaddr(const struct dns_ip *ip, uint16_t port, union serve_add
 #define SERVE_UDP_QUERY_MAX 1280   /* longer packets are no queries */
 #define SERVE_UDP_PENDING_MAX 1024 /* questions between the threads and the loop; more are dropped */
 
-struct serve_udp;
+struct dns_serve_udp;
 
 /* Copies the config; what it points to is borrowed until stop. */
-int serve_udp_start(const struct serve_config *config, struct serve_udp **out, struct err *err);
-struct serve_udp *serve_udp_stop(struct serve_udp *s); /* joins the threads */
-uint16_t serve_udp_port(const struct serve_udp *s);
-void serve_udp_send(struct serve_udp *s, const struct serve_client *client, const void *packet, size_t len);
-void serve_udp_counts(const struct serve_udp *s, struct serve_counts *out);
+int dns_serve_udp_start(const struct dns_serve_config *config, struct dns_serve_udp **out, struct err *err);
+struct dns_serve_udp *dns_serve_udp_stop(struct dns_serve_udp *s); /* joins the threads */
+uint16_t dns_serve_udp_port(const struct dns_serve_udp *s);
+void dns_serve_udp_send(struct dns_serve_udp *s, const struct dns_serve_client *client, const void *packet, size_t len);
+void dns_serve_udp_counts(const struct dns_serve_udp *s, struct dns_serve_counts *out);
 
 /* -- TCP ---------------------------------------------------------------------------------------------------------- */
 
 #define SERVE_TCP_PENDING_MAX 32          /* forwarded questions of one connection; then it is not read */
 #define SERVE_TCP_OUTPUT_MAX (256u << 10) /* unread answers of one connection; then it is not read */
 
-struct serve_tcp;
+struct dns_serve_tcp;
 
-int serve_tcp_start(const struct serve_config *config, struct serve_tcp **out, struct err *err);
-struct serve_tcp *serve_tcp_stop(struct serve_tcp *s);
-void serve_tcp_send(struct serve_tcp *s, const struct serve_client *client, const void *packet, size_t len);
-void serve_tcp_counts(const struct serve_tcp *s, struct serve_counts *out);
-size_t serve_tcp_connections(const struct serve_tcp *s);
+int dns_serve_tcp_start(const struct dns_serve_config *config, struct dns_serve_tcp **out, struct err *err);
+struct dns_serve_tcp *dns_serve_tcp_stop(struct dns_serve_tcp *s);
+void dns_serve_tcp_send(struct dns_serve_tcp *s, const struct dns_serve_client *client, const void *packet, size_t len);
+void dns_serve_tcp_counts(const struct dns_serve_tcp *s, struct dns_serve_counts *out);
+size_t dns_serve_tcp_connections(const struct dns_serve_tcp *s);

@@ -20,7 +20,7 @@
 #define QUERIES_PER_TURN 64 /* of one connection, then others have their turn */
 
 struct connection {
-    struct serve_tcp *owner;
+    struct dns_serve_tcp *owner;
     uint64_t id;
     int fd;
     struct loop_fd *watch;
@@ -31,22 +31,22 @@ struct connection {
     bool has_ended; /* the client sends no more; answers still go out */
 };
 
-struct serve_tcp {
-    struct serve_config config;
+struct dns_serve_tcp {
+    struct dns_serve_config config;
     int fd;
     struct loop_fd *watch;
     struct loop_timer *timer, *again;
     struct map connections; /* by id */
     struct heap idle;
     uint64_t last_id;
-    struct query_engine engine;
-    struct serve_counts counts;
+    struct dns_query_engine engine;
+    struct dns_serve_counts counts;
     uint8_t answer[DNS_MESSAGE_MAX];
 };
 
 static void connection_close(struct connection *c)
 {
-    struct serve_tcp *s = c->owner;
+    struct dns_serve_tcp *s = c->owner;
     (void)map_remove_n(&s->connections, &c->id, sizeof(c->id));
     heap_remove(&s->idle, &c->idle);
     loop_fd_remove(c->watch);
@@ -56,7 +56,7 @@ static void connection_close(struct connection *c)
     free(c);
 }
 
-static void start_timer(struct serve_tcp *s)
+static void start_timer(struct dns_serve_tcp *s)
 {
     const struct heap_node *node = heap_peek(&s->idle);
     if (!node) {
@@ -70,7 +70,7 @@ static void start_timer(struct serve_tcp *s)
 
 static void on_timer(void *ctx)
 {
-    struct serve_tcp *s = ctx;
+    struct dns_serve_tcp *s = ctx;
     struct heap_node *node;
     while ((node = heap_pop_due(&s->idle, loop_now_ms(s->config.loop))) != NULL)
         connection_close(container_of(node, struct connection, idle));
@@ -131,10 +131,10 @@ static bool flush(struct connection *c)
 /* One message. False when the connection is gone. */
 static bool answer_one(struct connection *c, const uint8_t *packet, size_t len)
 {
-    struct serve_tcp *s = c->owner;
+    struct dns_serve_tcp *s = c->owner;
     struct dns_question q;
     size_t out_len = 0;
-    enum query_verdict verdict = QUERY_ANSWER;
+    enum dns_query_verdict verdict = QUERY_ANSWER;
     s->counts.queries++;
     if (!c->is_allowed) {
         s->counts.refused++;
@@ -143,9 +143,9 @@ static bool answer_one(struct connection *c, const uint8_t *packet, size_t len)
         else
             out_len = dns_answer_error(packet, &q, 0, DNS_REFUSED, s->answer);
     } else {
-        const struct zone_snapshot *snapshot = zone_enter(s->config.publisher, s->config.reader);
-        verdict = query_answer(&s->engine, snapshot, packet, len, true, s->answer, &out_len, &q);
-        zone_leave(s->config.publisher, s->config.reader);
+        const struct dns_zone_snapshot *snapshot = dns_zone_enter(s->config.publisher, s->config.reader);
+        verdict = dns_query_answer(&s->engine, snapshot, packet, len, true, s->answer, &out_len, &q);
+        dns_zone_leave(s->config.publisher, s->config.reader);
     }
     if (verdict == QUERY_DROP || (verdict == QUERY_ANSWER && put_answer(c, s->answer, out_len) < 0)) {
         s->counts.dropped++;
@@ -153,7 +153,7 @@ static bool answer_one(struct connection *c, const uint8_t *packet, size_t len)
         return false;
     }
     if (verdict == QUERY_FORWARD) {
-        struct serve_question question = {
+        struct dns_serve_question question = {
             .client = {.is_tcp = true, .connection = c->id}, .q = q, .packet = packet, .len = len};
         uint64_t id = c->id;
         s->counts.forwarded++;
@@ -184,7 +184,7 @@ static bool answer_all(struct connection *c)
 
 static void on_again(void *ctx)
 {
-    struct serve_tcp *s = ctx;
+    struct dns_serve_tcp *s = ctx;
     for (struct map_entry *e = map_first(&s->connections), *next; e; e = next) {
         next = map_next(e);
         if (has_message(map_value(e)))
@@ -223,8 +223,8 @@ static void on_ready(void *ctx, int fd, unsigned ready)
 
 static void on_accept(void *ctx, int fd, unsigned ready)
 {
-    struct serve_tcp *s = ctx;
-    union serve_address peer;
+    struct dns_serve_tcp *s = ctx;
+    union dns_serve_address peer;
     socklen_t len = sizeof(peer);
     (void)ready;
     int client = accept4(fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -237,7 +237,7 @@ static void on_accept(void *ctx, int fd, unsigned ready)
     if (map_count(&s->connections) >= s->config.connections_max)
         connection_close(container_of(heap_peek(&s->idle), struct connection, idle));
     struct connection *c = xcalloc(1, sizeof(*c));
-    struct dns_ip ip = serve_ip(&peer);
+    struct dns_ip ip = dns_serve_ip(&peer);
     int on = 1;
     (void)setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* slower without */
     c->owner = s;
@@ -252,7 +252,7 @@ static void on_accept(void *ctx, int fd, unsigned ready)
     start_timer(s);
 }
 
-void serve_tcp_send(struct serve_tcp *s, const struct serve_client *client, const void *packet, size_t len)
+void dns_serve_tcp_send(struct dns_serve_tcp *s, const struct dns_serve_client *client, const void *packet, size_t len)
 {
     struct connection *c = map_get_n(&s->connections, &client->connection, sizeof(client->connection));
     if (!c)
@@ -268,10 +268,10 @@ void serve_tcp_send(struct serve_tcp *s, const struct serve_client *client, cons
         loop_timer_start(s->again, 0);
 }
 
-int serve_tcp_start(const struct serve_config *config, struct serve_tcp **out, struct err *err)
+int dns_serve_tcp_start(const struct dns_serve_config *config, struct dns_serve_tcp **out, struct err *err)
 {
-    union serve_address address;
-    socklen_t len = serve_sockaddr(&config->ip, config->port, &address);
+    union dns_serve_address address;
+    socklen_t len = dns_serve_sockaddr(&config->ip, config->port, &address);
     int on = 1, off = 0, fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_sys(err, -errno, "TCP socket");
@@ -285,7 +285,7 @@ int serve_tcp_start(const struct serve_config *config, struct serve_tcp **out, s
         (void)close(fd);
         return err_sys(err, result, "TCP %s port %u", text, config->port);
     }
-    struct serve_tcp *s = xcalloc(1, sizeof(*s));
+    struct dns_serve_tcp *s = xcalloc(1, sizeof(*s));
     s->config = *config;
     s->fd = fd;
     s->engine.config = config->query;
@@ -299,7 +299,7 @@ int serve_tcp_start(const struct serve_config *config, struct serve_tcp **out, s
     return 0;
 }
 
-struct serve_tcp *serve_tcp_stop(struct serve_tcp *s)
+struct dns_serve_tcp *dns_serve_tcp_stop(struct dns_serve_tcp *s)
 {
     if (!s)
         return NULL;
@@ -317,7 +317,7 @@ struct serve_tcp *serve_tcp_stop(struct serve_tcp *s)
     return NULL;
 }
 
-void serve_tcp_counts(const struct serve_tcp *s, struct serve_counts *out)
+void dns_serve_tcp_counts(const struct dns_serve_tcp *s, struct dns_serve_counts *out)
 {
     *out = s->counts;
     out->answers = s->engine.answers;
@@ -325,7 +325,7 @@ void serve_tcp_counts(const struct serve_tcp *s, struct serve_counts *out)
     out->errors = s->engine.errors;
 }
 
-size_t serve_tcp_connections(const struct serve_tcp *s)
+size_t dns_serve_tcp_connections(const struct dns_serve_tcp *s)
 {
     return map_count(&s->connections);
 }

@@ -33,8 +33,8 @@ struct bucket {
 /* A question on its way to the loop. */
 struct job {
     struct job *next;
-    struct serve_udp *owner;
-    struct serve_question question;
+    struct dns_serve_udp *owner;
+    struct dns_serve_question question;
     uint8_t packet[];
 };
 
@@ -51,26 +51,27 @@ enum {
 };
 
 struct worker {
-    _Alignas(64) struct serve_udp *owner;
+    _Alignas(64) struct dns_serve_udp *owner;
     unsigned index;
     int fd;
     pthread_t thread;
     bool is_running;
-    struct query_engine engine;
+    struct dns_query_engine engine;
     uint64_t counts[COUNTS];        /* the thread's */
     _Atomic uint64_t shown[COUNTS]; /* copied after each batch, for others to read */
     struct job *jobs, **last_job;   /* of the present batch */
     struct mmsghdr in[SERVE_UDP_BATCH], out[SERVE_UDP_BATCH];
     struct iovec in_io[SERVE_UDP_BATCH], out_io[SERVE_UDP_BATCH];
-    union serve_address peers[SERVE_UDP_BATCH];
+    union dns_serve_address peers[SERVE_UDP_BATCH];
     _Alignas(16) uint8_t control[SERVE_UDP_BATCH][CONTROL_BYTES];
     uint8_t in_bytes[SERVE_UDP_BATCH][IN_STRIDE];
     uint8_t out_bytes[SERVE_UDP_BATCH][OUT_STRIDE];
+    struct dns_query queries[SERVE_UDP_BATCH];
     struct bucket buckets[BUCKETS];
 };
 
-struct serve_udp {
-    struct serve_config config;
+struct dns_serve_udp {
+    struct dns_serve_config config;
     uint16_t port;
     bool has_all_addresses;
     _Atomic bool is_stopping;
@@ -81,7 +82,7 @@ struct serve_udp {
 
 /* -- addresses -------------------------------------------------------------------------------------------------- */
 
-struct dns_ip serve_ip(const union serve_address *address)
+struct dns_ip dns_serve_ip(const union dns_serve_address *address)
 {
     struct dns_ip ip = {.size = 4};
     if (address->any.sa_family == AF_INET) {
@@ -95,7 +96,7 @@ struct dns_ip serve_ip(const union serve_address *address)
     return ip;
 }
 
-socklen_t serve_sockaddr(const struct dns_ip *ip, uint16_t port, union serve_address *out)
+socklen_t dns_serve_sockaddr(const struct dns_ip *ip, uint16_t port, union dns_serve_address *out)
 {
     memset(out, 0, sizeof(*out));
     if (ip->size == 4) {
@@ -199,7 +200,7 @@ static bool is_over_limit(struct worker *w, const struct dns_ip *ip, uint32_t no
 
 static void add_job(struct worker *w, unsigned i, const struct dns_question *q, size_t len, const struct dns_ip *local)
 {
-    struct serve_udp *s = w->owner;
+    struct dns_serve_udp *s = w->owner;
     if (atomic_fetch_add(&s->pending, 1) >= SERVE_UDP_PENDING_MAX) {
         atomic_fetch_sub(&s->pending, 1);
         w->counts[COUNT_DROPPED]++;
@@ -209,7 +210,7 @@ static void add_job(struct worker *w, unsigned i, const struct dns_question *q, 
     memcpy(job->packet, w->in_bytes[i], len);
     job->next = NULL;
     job->owner = s;
-    job->question = (struct serve_question){
+    job->question = (struct dns_serve_question){
         .client = {.worker = w->index, .peer = w->peers[i], .local = *local}, .q = *q, .packet = job->packet, .len = len};
     *w->last_job = job;
     w->last_job = &job->next;
@@ -219,7 +220,7 @@ static void add_job(struct worker *w, unsigned i, const struct dns_question *q, 
 static void run_jobs(void *ctx)
 {
     for (struct job *job = ctx, *next; job; job = next) {
-        struct serve_udp *s = job->owner;
+        struct dns_serve_udp *s = job->owner;
         next = job->next;
         atomic_fetch_sub(&s->pending, 1);
         if (!atomic_load(&s->is_stopping))
@@ -229,14 +230,13 @@ static void run_jobs(void *ctx)
 }
 
 /* Answers packet i of the batch; true when there is something to send, in out_bytes[slot]. */
-static bool answer_one(struct worker *w, const struct zone_snapshot *snapshot, unsigned i, unsigned slot, uint32_t now_ms,
-                       size_t *out_len)
+static bool answer_one(struct worker *w, const struct dns_zone_snapshot *snapshot, unsigned i, unsigned slot,
+                       uint32_t now_ms, size_t *out_len)
 {
-    const struct serve_config *config = &w->owner->config;
+    const struct dns_serve_config *config = &w->owner->config;
     struct msghdr *m = &w->in[i].msg_hdr;
-    struct dns_ip ip = serve_ip(&w->peers[i]), local = {0};
-    struct dns_question q;
-    size_t len = w->in[i].msg_len;
+    struct dns_ip ip = dns_serve_ip(&w->peers[i]), local = {0};
+    const struct dns_query *query = &w->queries[i];
     w->counts[COUNT_QUERIES]++;
     if ((m->msg_flags & MSG_TRUNC) || w->peers[i].any.sa_family == AF_UNSPEC) {
         w->counts[COUNT_DROPPED]++;
@@ -247,18 +247,17 @@ static bool answer_one(struct worker *w, const struct zone_snapshot *snapshot, u
     bool is_local = is_loopback(&ip), is_limited = !is_local && config->rate_limit > 0 && is_over_limit(w, &ip, now_ms);
     bool is_allowed = is_local || dns_network_has(config->allow, config->allow_count, &ip);
     if (is_limited || !is_allowed) {
-        int rcode = dns_question_parse(w->in_bytes[i], len, &q);
         w->counts[is_limited ? COUNT_LIMITED : COUNT_REFUSED]++;
         /* Every other answer over the limit says "by TCP", which only who is at that address can follow. */
-        if (rcode == DNS_E_DROP || (is_limited && (w->counts[COUNT_LIMITED] & 1)))
+        if (query->rcode == DNS_E_DROP || (is_limited && (w->counts[COUNT_LIMITED] & 1)))
             return false;
-        *out_len = is_allowed ? dns_answer_error(w->in_bytes[i], &q, DNS_TC, DNS_NOERROR, w->out_bytes[slot])
-                              : dns_answer_error(w->in_bytes[i], &q, 0, DNS_REFUSED, w->out_bytes[slot]);
+        *out_len = is_allowed ? dns_answer_error(w->in_bytes[i], &query->q, DNS_TC, DNS_NOERROR, w->out_bytes[slot])
+                              : dns_answer_error(w->in_bytes[i], &query->q, 0, DNS_REFUSED, w->out_bytes[slot]);
     } else {
-        enum query_verdict verdict =
-            query_answer(&w->engine, snapshot, w->in_bytes[i], len, false, w->out_bytes[slot], out_len, &q);
+        enum dns_query_verdict verdict =
+            dns_query_finish(&w->engine, snapshot, query, w->in_bytes[i], false, w->out_bytes[slot], out_len);
         if (verdict == QUERY_FORWARD)
-            add_job(w, i, &q, len, &local);
+            add_job(w, i, &query->q, w->in[i].msg_len, &local);
         else if (verdict == QUERY_DROP)
             w->counts[COUNT_DROPPED]++;
         if (verdict != QUERY_ANSWER)
@@ -274,15 +273,22 @@ static bool answer_one(struct worker *w, const struct zone_snapshot *snapshot, u
 
 static void answer_batch(struct worker *w, unsigned count)
 {
-    struct serve_udp *s = w->owner;
+    struct dns_serve_udp *s = w->owner;
     unsigned slot = 0, sent = 0;
     uint32_t now_ms = s->config.rate_limit > 0 ? coarse_ms() : 0;
     w->jobs = NULL;
     w->last_job = &w->jobs;
-    const struct zone_snapshot *snapshot = zone_enter(s->config.publisher, w->index);
+    const struct dns_zone_snapshot *snapshot = dns_zone_enter(s->config.publisher, w->index);
+    for (unsigned i = 0; i < count; i++) {
+        dns_query_read(snapshot, w->in_bytes[i], w->in[i].msg_len, &w->queries[i]);
+        dns_zone_prefetch(snapshot, w->queries[i].hash, 0);
+    }
+    for (unsigned step = 1; step < 3; step++)
+        for (unsigned i = 0; i < count; i++)
+            dns_zone_prefetch(snapshot, w->queries[i].hash, step);
     for (unsigned i = 0; i < count; i++)
         slot += answer_one(w, snapshot, i, slot, now_ms, &w->out_io[slot].iov_len);
-    zone_leave(s->config.publisher, w->index);
+    dns_zone_leave(s->config.publisher, w->index);
     while (sent < slot) {
         int n = sendmmsg(w->fd, w->out + sent, slot - sent, 0);
         if (n < 0 && errno == EINTR)
@@ -329,11 +335,11 @@ static bool is_any(const struct dns_ip *ip)
     return memcmp(ip->bytes, zero, ip->size) == 0;
 }
 
-static int open_socket(struct serve_udp *s, struct err *err)
+static int open_socket(struct dns_serve_udp *s, struct err *err)
 {
-    union serve_address address;
+    union dns_serve_address address;
     int on = 1, off = 0, bytes = RECEIVE_BUFFER_BYTES, family = s->config.ip.size == 4 ? AF_INET : AF_INET6;
-    socklen_t len = serve_sockaddr(&s->config.ip, s->port, &address);
+    socklen_t len = dns_serve_sockaddr(&s->config.ip, s->port, &address);
     int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_sys(err, -errno, "UDP socket");
@@ -367,7 +373,7 @@ static int open_socket(struct serve_udp *s, struct err *err)
     return fd;
 }
 
-static struct worker *worker_new(struct serve_udp *s, unsigned index, int fd)
+static struct worker *worker_new(struct dns_serve_udp *s, unsigned index, int fd)
 {
     struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
     CHECK(w != NULL);
@@ -407,9 +413,9 @@ static int start_thread(struct worker *w)
     return 0;
 }
 
-int serve_udp_start(const struct serve_config *config, struct serve_udp **out, struct err *err)
+int dns_serve_udp_start(const struct dns_serve_config *config, struct dns_serve_udp **out, struct err *err)
 {
-    struct serve_udp *s = xcalloc(1, sizeof(*s));
+    struct dns_serve_udp *s = xcalloc(1, sizeof(*s));
     int result = 0;
     CHECK(config->threads > 0 && config->threads < ZONE_READERS_MAX);
     s->config = *config;
@@ -426,14 +432,14 @@ int serve_udp_start(const struct serve_config *config, struct serve_udp **out, s
             (void)err_sys(err, result, "thread %u", i);
     }
     if (result < 0) {
-        serve_udp_stop(s);
+        dns_serve_udp_stop(s);
         return result;
     }
     *out = s;
     return 0;
 }
 
-struct serve_udp *serve_udp_stop(struct serve_udp *s)
+struct dns_serve_udp *dns_serve_udp_stop(struct dns_serve_udp *s)
 {
     if (!s)
         return NULL;
@@ -453,15 +459,15 @@ struct serve_udp *serve_udp_stop(struct serve_udp *s)
     return NULL;
 }
 
-uint16_t serve_udp_port(const struct serve_udp *s)
+uint16_t dns_serve_udp_port(const struct dns_serve_udp *s)
 {
     return s->port;
 }
 
-void serve_udp_send(struct serve_udp *s, const struct serve_client *client, const void *packet, size_t len)
+void dns_serve_udp_send(struct dns_serve_udp *s, const struct dns_serve_client *client, const void *packet, size_t len)
 {
     _Alignas(16) uint8_t control[CONTROL_BYTES];
-    union serve_address peer = client->peer;
+    union dns_serve_address peer = client->peer;
     struct iovec io = {(void *)(uintptr_t)packet, len}; /* only read */
     struct msghdr m = {.msg_name = &peer,
                        .msg_namelen = peer.any.sa_family == AF_INET ? sizeof(peer.v4) : sizeof(peer.v6),
@@ -471,18 +477,18 @@ void serve_udp_send(struct serve_udp *s, const struct serve_client *client, cons
     (void)sendmsg(s->workers[client->worker]->fd, &m, MSG_DONTWAIT); /* what is lost is asked again */
 }
 
-void serve_udp_counts(const struct serve_udp *s, struct serve_counts *out)
+void dns_serve_udp_counts(const struct dns_serve_udp *s, struct dns_serve_counts *out)
 {
     uint64_t sums[COUNTS] = {0};
     for (unsigned i = 0; i < s->count; i++)
         for (unsigned c = 0; c < COUNTS; c++)
             sums[c] += atomic_load_explicit(&s->workers[i]->shown[c], memory_order_relaxed);
-    *out = (struct serve_counts){.queries = sums[COUNT_QUERIES],
-                                 .answers = sums[COUNT_ANSWERS],
-                                 .denials = sums[COUNT_DENIALS],
-                                 .errors = sums[COUNT_ERRORS],
-                                 .forwarded = sums[COUNT_FORWARDED],
-                                 .refused = sums[COUNT_REFUSED],
-                                 .dropped = sums[COUNT_DROPPED],
-                                 .limited = sums[COUNT_LIMITED]};
+    *out = (struct dns_serve_counts){.queries = sums[COUNT_QUERIES],
+                                     .answers = sums[COUNT_ANSWERS],
+                                     .denials = sums[COUNT_DENIALS],
+                                     .errors = sums[COUNT_ERRORS],
+                                     .forwarded = sums[COUNT_FORWARDED],
+                                     .refused = sums[COUNT_REFUSED],
+                                     .dropped = sums[COUNT_DROPPED],
+                                     .limited = sums[COUNT_LIMITED]};
 }

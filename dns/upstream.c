@@ -13,7 +13,7 @@
 #include "common/base/map.h"
 
 struct connection {
-    struct upstream *owner;
+    struct dns_upstream *owner;
     uint64_t attempt;
     int fd;
     bool is_tcp;
@@ -25,16 +25,16 @@ struct connection {
     size_t in_len, in_capacity;
 };
 
-struct upstream {
+struct dns_upstream {
     struct loop *loop;
-    struct upstream_handler handler;
+    struct dns_upstream_handler handler;
     struct map connections; /* by attempt */
     uint8_t packet[DNS_MESSAGE_MAX];
 };
 
-struct upstream *upstream_new(struct loop *loop, const struct upstream_handler *handler)
+struct dns_upstream *dns_upstream_new(struct loop *loop, const struct dns_upstream_handler *handler)
 {
-    struct upstream *u = xcalloc(1, sizeof(*u));
+    struct dns_upstream *u = xcalloc(1, sizeof(*u));
     u->loop = loop;
     u->handler = *handler;
     map_init(&u->connections);
@@ -53,7 +53,7 @@ static void connection_free(struct connection *c)
     free(c);
 }
 
-struct upstream *upstream_free(struct upstream *u)
+struct dns_upstream *dns_upstream_free(struct dns_upstream *u)
 {
     if (!u)
         return NULL;
@@ -66,7 +66,7 @@ struct upstream *upstream_free(struct upstream *u)
     return NULL;
 }
 
-void upstream_close(struct upstream *u, uint64_t attempt)
+void dns_upstream_close(struct dns_upstream *u, uint64_t attempt)
 {
     struct connection *c = map_get_n(&u->connections, &attempt, sizeof(attempt));
     if (c)
@@ -76,7 +76,7 @@ void upstream_close(struct upstream *u, uint64_t attempt)
 /* Ends the connection, then tells. */
 static void fail(struct connection *c)
 {
-    struct upstream *u = c->owner;
+    struct dns_upstream *u = c->owner;
     uint64_t attempt = c->attempt;
     connection_free(c);
     u->handler.failed(u->handler.ctx, attempt);
@@ -89,7 +89,7 @@ static void on_failure(void *ctx)
 
 static void read_udp(struct connection *c)
 {
-    struct upstream *u = c->owner;
+    struct dns_upstream *u = c->owner;
     uint64_t attempt = c->attempt;
     /* Wrong answers may come before the right one; what is not read now wakes us up again. */
     ssize_t n = recv(c->fd, u->packet, sizeof(u->packet), MSG_DONTWAIT);
@@ -113,7 +113,7 @@ static void write_tcp(struct connection *c)
 
 static void read_tcp(struct connection *c)
 {
-    struct upstream *u = c->owner;
+    struct dns_upstream *u = c->owner;
     size_t wanted = c->in_len < 2 ? 2 : 2 + (size_t)dns_get16(c->in);
     if (c->in_capacity < wanted) {
         c->in = xrealloc(c->in, wanted);
@@ -148,10 +148,10 @@ static void on_ready(void *ctx, int fd, unsigned ready)
         read_tcp(c);
 }
 
-static int open_connection(struct connection *c, const struct forward_effect *effect)
+static int open_connection(struct connection *c, const struct dns_forward_effect *effect)
 {
-    union serve_address address;
-    socklen_t len = serve_sockaddr(&effect->server->ip, effect->server->port, &address);
+    union dns_serve_address address;
+    socklen_t len = dns_serve_sockaddr(&effect->server->ip, effect->server->port, &address);
     c->fd = socket(address.any.sa_family, (c->is_tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->fd < 0)
         return -errno;
@@ -162,7 +162,7 @@ static int open_connection(struct connection *c, const struct forward_effect *ef
     return 0;
 }
 
-void upstream_send(struct upstream *u, const struct forward_effect *effect)
+void dns_upstream_send(struct dns_upstream *u, const struct dns_forward_effect *effect)
 {
     struct connection *c = xcalloc(1, sizeof(*c));
     c->owner = u;

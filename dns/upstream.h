@@ -6,16 +6,16 @@
 #include "common/port/loop.h"
 #include "dns/forward.h"
 
-struct upstream;
+struct dns_upstream;
 
-struct upstream_handler {
+struct dns_upstream_handler {
     void (*answer)(void *ctx, uint64_t attempt, const uint8_t *packet, size_t len);
     void (*failed)(void *ctx, uint64_t attempt);
     void *ctx;
 };
 
-struct upstream *upstream_new(struct loop *loop, const struct upstream_handler *handler);
-struct upstream *upstream_free(struct upstream *u);
+struct dns_upstream *dns_upstream_new(struct loop *loop, const struct dns_upstream_handler *handler);
+struct dns_upstream *dns_upstream_free(struct dns_upstream *u);
 /* Never calls back at once. */
-void upstream_send(struct upstream *u, const struct forward_effect *effect);
-void upstream_close(struct upstream *u, uint64_t attempt); /* nothing is heard of it any more */
+void dns_upstream_send(struct dns_upstream *u, const struct dns_forward_effect *effect);
+void dns_upstream_close(struct dns_upstream *u, uint64_t attempt); /* nothing is heard of it any more */

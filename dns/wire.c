@@ -61,6 +61,7 @@ int dns_question_parse(const uint8_t *packet, size_t len, struct dns_question *q
     q->has_edns = q->wants_dnssec = false;
     q->edns_version = 0;
     q->edns_size = DNS_PLAIN_MAX;
+    q->id = q->flags = 0;
     if (len < DNS_HEADER_BYTES)
         return DNS_E_DROP;
     q->id = dns_get16(packet);

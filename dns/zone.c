@@ -13,7 +13,7 @@
 
 /* -- layout ----------------------------------------------------------------------------------------------------- */
 
-int zone_of_name(const struct zone_layout *layout, const uint8_t *name, size_t len)
+int dns_zone_of_name(const struct dns_zone_layout *layout, const uint8_t *name, size_t len)
 {
     int best = -1;
     for (size_t i = 0; i < layout->zone_count; i++)
@@ -31,12 +31,12 @@ static void put_fixed(uint8_t *p, unsigned type, uint32_t ttl, size_t data_len)
     dns_put16(p + 8, (unsigned)data_len);
 }
 
-int zone_layout_add(struct zone_layout *layout, const char *name, uint32_t ttl, uint16_t srv_priority, uint16_t srv_weight,
-                    bool is_whole, const struct zone_soa *soa)
+int dns_zone_layout_add(struct dns_zone_layout *layout, const char *name, uint32_t ttl, uint16_t srv_priority,
+                        uint16_t srv_weight, bool is_whole, const struct dns_zone_soa *soa)
 {
     if (layout->zone_count == ZONES_MAX)
         return -EINVAL;
-    struct zone_apex *z = &layout->zones[layout->zone_count];
+    struct dns_zone_apex *z = &layout->zones[layout->zone_count];
     uint8_t mname[DNS_NAME_MAX], rname[DNS_NAME_MAX];
     size_t name_len = dns_name_from_text(name, z->name), mname_len = dns_name_from_text(soa->mname, mname),
            rname_len = dns_name_from_text(soa->rname, rname);
@@ -64,18 +64,18 @@ int zone_layout_add(struct zone_layout *layout, const char *name, uint32_t ttl, 
     return 0;
 }
 
-int zone_layout_alias(struct zone_layout *layout, const char *from, const char *to, bool has_own_values)
+int dns_zone_layout_alias(struct dns_zone_layout *layout, const char *from, const char *to, bool has_own_values)
 {
     if (layout->alias_count == ZONE_ALIASES_MAX)
         return -EINVAL;
-    struct zone_alias *a = &layout->aliases[layout->alias_count];
+    struct dns_zone_alias *a = &layout->aliases[layout->alias_count];
     a->from_len = (uint16_t)dns_name_from_text(from, a->from);
     a->to_len = (uint16_t)dns_name_from_text(to, a->to);
     if (a->from_len == 0 || a->to_len == 0)
         return -EINVAL;
-    int zone = zone_of_name(layout, a->from, a->from_len);
+    int zone = dns_zone_of_name(layout, a->from, a->from_len);
     if (zone < 0)
-        zone = zone_of_name(layout, a->to, a->to_len);
+        zone = dns_zone_of_name(layout, a->to, a->to_len);
     if (zone < 0)
         return -EINVAL;
     a->soa_zone = (uint8_t)zone;
@@ -87,35 +87,35 @@ int zone_layout_alias(struct zone_layout *layout, const char *from, const char *
 /* -- publishing ------------------------------------------------------------------------------------------------- */
 
 struct reader {
-    _Alignas(64) _Atomic(const struct zone_snapshot *) held;
+    _Alignas(64) _Atomic(const struct dns_zone_snapshot *) held;
 };
 
 /* A snapshot that was replaced, with what its successor does not use any more. */
 struct retired {
     struct retired *next;
-    struct zone_snapshot *snapshot;
+    struct dns_zone_snapshot *snapshot;
     size_t count, capacity;
     void *garbage[];
 };
 
-struct zone_publisher {
-    _Atomic(struct zone_snapshot *) current;
+struct dns_zone_publisher {
+    _Atomic(struct dns_zone_snapshot *) current;
     struct retired *oldest, *newest;
     size_t retired_count;
     struct reader readers[ZONE_READERS_MAX];
 };
 
-static struct zone_snapshot *snapshot_new(const struct zone_layout *layout, size_t shard_count)
+static struct dns_zone_snapshot *snapshot_new(const struct dns_zone_layout *layout, size_t shard_count)
 {
-    struct zone_snapshot *s = xcalloc(1, sizeof(*s) + shard_count * sizeof(s->shards[0]));
+    struct dns_zone_snapshot *s = xcalloc(1, sizeof(*s) + shard_count * sizeof(s->shards[0]));
     s->layout = layout;
     s->mask = shard_count - 1;
     return s;
 }
 
-struct zone_publisher *zone_publisher_new(const struct zone_layout *layout)
+struct dns_zone_publisher *dns_zone_publisher_new(const struct dns_zone_layout *layout)
 {
-    struct zone_publisher *p = aligned_alloc(64, sizeof(*p));
+    struct dns_zone_publisher *p = aligned_alloc(64, sizeof(*p));
     CHECK(p != NULL);
     memset(p, 0, sizeof(*p));
     atomic_store(&p->current, snapshot_new(layout, SHARDS_MIN));
@@ -130,7 +130,7 @@ static void retired_free(struct retired *r)
     free(r);
 }
 
-struct zone_publisher *zone_publisher_free(struct zone_publisher *p)
+struct dns_zone_publisher *dns_zone_publisher_free(struct dns_zone_publisher *p)
 {
     if (!p)
         return NULL;
@@ -138,7 +138,7 @@ struct zone_publisher *zone_publisher_free(struct zone_publisher *p)
         next = r->next;
         retired_free(r);
     }
-    struct zone_snapshot *s = atomic_load(&p->current);
+    struct dns_zone_snapshot *s = atomic_load(&p->current);
     for (size_t i = 0; i <= s->mask; i++) {
         if (!s->shards[i])
             continue;
@@ -151,11 +151,11 @@ struct zone_publisher *zone_publisher_free(struct zone_publisher *p)
     return NULL;
 }
 
-const struct zone_snapshot *zone_enter(struct zone_publisher *p, unsigned reader)
+const struct dns_zone_snapshot *dns_zone_enter(struct dns_zone_publisher *p, unsigned reader)
 {
     CHECK(reader < ZONE_READERS_MAX);
     for (;;) {
-        const struct zone_snapshot *s = atomic_load_explicit(&p->current, memory_order_acquire);
+        const struct dns_zone_snapshot *s = atomic_load_explicit(&p->current, memory_order_acquire);
         atomic_store(&p->readers[reader].held, s);
         /* Unchanged after the announcement: the publisher will see it before it frees. */
         if (atomic_load(&p->current) == s)
@@ -163,22 +163,22 @@ const struct zone_snapshot *zone_enter(struct zone_publisher *p, unsigned reader
     }
 }
 
-void zone_leave(struct zone_publisher *p, unsigned reader)
+void dns_zone_leave(struct dns_zone_publisher *p, unsigned reader)
 {
     atomic_store_explicit(&p->readers[reader].held, NULL, memory_order_release);
 }
 
-const struct zone_snapshot *zone_current(const struct zone_publisher *p)
+const struct dns_zone_snapshot *dns_zone_current(const struct dns_zone_publisher *p)
 {
     return atomic_load_explicit(&p->current, memory_order_relaxed);
 }
 
-size_t zone_retired(const struct zone_publisher *p)
+size_t dns_zone_retired(const struct dns_zone_publisher *p)
 {
     return p->retired_count;
 }
 
-static bool is_held(struct zone_publisher *p, const struct zone_snapshot *s)
+static bool is_held(struct dns_zone_publisher *p, const struct dns_zone_snapshot *s)
 {
     for (unsigned i = 0; i < ZONE_READERS_MAX; i++)
         if (atomic_load(&p->readers[i].held) == s)
@@ -187,7 +187,7 @@ static bool is_held(struct zone_publisher *p, const struct zone_snapshot *s)
 }
 
 /* Oldest first: the leftovers of a publication may be in use through any snapshot before it. */
-static void collect(struct zone_publisher *p)
+static void collect(struct dns_zone_publisher *p)
 {
     while (p->oldest && !is_held(p, p->oldest->snapshot)) {
         struct retired *r = p->oldest;
@@ -210,20 +210,20 @@ static void discard(struct retired **r, const void *garbage)
     (*r)->garbage[(*r)->count++] = (void *)(uintptr_t)garbage; /* const for the readers only */
 }
 
-static struct zone_shard *shard_new(size_t count)
+static struct dns_zone_shard *shard_new(size_t count)
 {
-    struct zone_shard *shard = xmalloc(sizeof(*shard) + count * sizeof(shard->slots[0]));
+    struct dns_zone_shard *shard = xmalloc(sizeof(*shard) + count * sizeof(shard->slots[0]));
     shard->count = 0;
     return shard;
 }
 
 /* A new shard with changes made to it; they all belong to it. The old one stays the caller's. */
-static struct zone_shard *shard_change(const struct zone_shard *old, const struct zone_change *changes, size_t count,
-                                       struct retired **retired, struct zone_snapshot *s)
+static struct dns_zone_shard *shard_change(const struct dns_zone_shard *old, const struct dns_zone_change *changes,
+                                           size_t count, struct retired **retired, struct dns_zone_snapshot *s)
 {
-    struct zone_shard *shard = shard_new((old ? old->count : 0) + count);
+    struct dns_zone_shard *shard = shard_new((old ? old->count : 0) + count);
     for (uint32_t i = 0; old && i < old->count; i++) {
-        const struct zone_entry *e = old->slots[i].entry;
+        const struct dns_zone_entry *e = old->slots[i].entry;
         bool is_replaced = false;
         for (size_t c = 0; c < count && !is_replaced; c++)
             is_replaced = changes[c].hash == old->slots[i].hash && changes[c].name_len == e->name_len &&
@@ -237,7 +237,7 @@ static struct zone_shard *shard_change(const struct zone_shard *old, const struc
     }
     for (size_t c = 0; c < count; c++)
         if (changes[c].entry) {
-            shard->slots[shard->count++] = (struct zone_slot){changes[c].hash, changes[c].entry};
+            shard->slots[shard->count++] = (struct dns_zone_slot){changes[c].hash, changes[c].entry};
             s->entry_count++;
         }
     if (shard->count > 0)
@@ -247,17 +247,17 @@ static struct zone_shard *shard_change(const struct zone_shard *old, const struc
 }
 
 /* All entries in more shards. */
-static struct zone_snapshot *spread(const struct zone_snapshot *old, size_t shard_count, struct retired **retired)
+static struct dns_zone_snapshot *spread(const struct dns_zone_snapshot *old, size_t shard_count, struct retired **retired)
 {
-    struct zone_snapshot *s = snapshot_new(old->layout, shard_count);
+    struct dns_zone_snapshot *s = snapshot_new(old->layout, shard_count);
     uint32_t *counts = xcalloc(shard_count, sizeof(*counts));
     for (size_t i = 0; i <= old->mask; i++)
         for (uint32_t n = 0; old->shards[i] && n < old->shards[i]->count; n++)
             counts[old->shards[i]->slots[n].hash & s->mask]++;
     for (size_t i = 0; i <= old->mask; i++) {
         for (uint32_t n = 0; old->shards[i] && n < old->shards[i]->count; n++) {
-            struct zone_slot slot = old->shards[i]->slots[n];
-            struct zone_shard **shard = &s->shards[slot.hash & s->mask];
+            struct dns_zone_slot slot = old->shards[i]->slots[n];
+            struct dns_zone_shard **shard = &s->shards[slot.hash & s->mask];
             if (!*shard)
                 *shard = shard_new(counts[slot.hash & s->mask]);
             (*shard)->slots[(*shard)->count++] = slot;
@@ -272,13 +272,13 @@ static struct zone_snapshot *spread(const struct zone_snapshot *old, size_t shar
 static int by_shard(const void *a, const void *b, void *ctx)
 {
     size_t mask = *(const size_t *)ctx;
-    size_t x = ((const struct zone_change *)a)->hash & mask, y = ((const struct zone_change *)b)->hash & mask;
+    size_t x = ((const struct dns_zone_change *)a)->hash & mask, y = ((const struct dns_zone_change *)b)->hash & mask;
     return x < y ? -1 : x > y;
 }
 
-void zone_publish(struct zone_publisher *p, struct zone_change *changes, size_t count, uint32_t serial)
+void dns_zone_publish(struct dns_zone_publisher *p, struct dns_zone_change *changes, size_t count, uint32_t serial)
 {
-    struct zone_snapshot *old = atomic_load(&p->current), *s;
+    struct dns_zone_snapshot *old = atomic_load(&p->current), *s;
     struct retired *retired = xcalloc(1, sizeof(*retired) + 16 * sizeof(retired->garbage[0]));
     size_t shard_count = old->mask + 1;
     retired->capacity = 16;
@@ -298,7 +298,7 @@ void zone_publish(struct zone_publisher *p, struct zone_change *changes, size_t 
         size_t at = changes[i].hash & s->mask;
         for (next = i + 1; next < count && (changes[next].hash & s->mask) == at; next++)
             ;
-        struct zone_shard *before = s->shards[at];
+        struct dns_zone_shard *before = s->shards[at];
         s->shards[at] = shard_change(before, changes + i, next - i, &retired, s);
         if (is_spread)
             free(before); /* nobody has seen it */

@@ -23,7 +23,7 @@
 #define ZONE_SRV_TARGET_AT 18
 
 /* Where we have authority. Zones and aliases do not change while the program runs. */
-struct zone_apex {
+struct dns_zone_apex {
     uint8_t name[DNS_NAME_MAX];
     uint16_t name_len;
     uint32_t ttl; /* seconds, of every record of it */
@@ -35,35 +35,35 @@ struct zone_apex {
 };
 
 /* `from` and everything below it is looked up under `to`, and answered under `from`. */
-struct zone_alias {
+struct dns_zone_alias {
     uint8_t from[DNS_NAME_MAX], to[DNS_NAME_MAX];
     uint16_t from_len, to_len;
     uint8_t soa_zone;    /* whose SOA denies */
     bool has_own_values; /* answers carry the TTL, priority and weight of soa_zone */
 };
 
-struct zone_layout {
-    struct zone_apex zones[ZONES_MAX];
+struct dns_zone_layout {
+    struct dns_zone_apex zones[ZONES_MAX];
     size_t zone_count;
-    struct zone_alias aliases[ZONE_ALIASES_MAX]; /* longer `from` before its suffixes */
+    struct dns_zone_alias aliases[ZONE_ALIASES_MAX]; /* longer `from` before its suffixes */
     size_t alias_count;
     uint64_t hash_key;
 };
 
-struct zone_srv {
+struct dns_zone_srv {
     uint32_t at; /* of the record in entry->srv */
     uint16_t len;
     uint16_t target;
 };
 
-struct zone_target {
+struct dns_zone_target {
     uint64_t hash;
     const uint8_t *name;
     uint16_t name_len;
 };
 
 /* One name. Every record starts with the owner as a pointer to the question, 0xc00c. */
-struct zone_entry {
+struct dns_zone_entry {
     uint16_t a_count, aaaa_count, srv_count, ptr_count, target_count;
     uint8_t zone;
     uint8_t name_len;
@@ -72,77 +72,103 @@ struct zone_entry {
     const uint8_t *aaaa; /* ZONE_AAAA_BYTES each */
     const uint8_t *srv;  /* by srvs */
     const uint8_t *ptr;  /* by ptrs */
-    const struct zone_srv *srvs, *ptrs;
-    const struct zone_target *targets; /* distinct hosts of the SRV records */
+    const struct dns_zone_srv *srvs, *ptrs;
+    const struct dns_zone_target *targets; /* distinct hosts of the SRV records */
     uint8_t name[];
 };
 
-struct zone_slot {
+struct dns_zone_slot {
     uint64_t hash;
-    const struct zone_entry *entry;
+    const struct dns_zone_entry *entry;
 };
 
-struct zone_shard {
+struct dns_zone_shard {
     uint32_t count;
-    struct zone_slot slots[];
+    struct dns_zone_slot slots[];
 };
 
-struct zone_snapshot {
-    const struct zone_layout *layout;
+struct dns_zone_snapshot {
+    const struct dns_zone_layout *layout;
     uint32_t serial;
     uint64_t generation;
     size_t entry_count;
-    size_t mask;                 /* shard count - 1 */
-    struct zone_shard *shards[]; /* NULL: empty */
+    size_t mask;                     /* shard count - 1 */
+    struct dns_zone_shard *shards[]; /* NULL: empty */
 };
 
-static inline const struct zone_entry *zone_find(const struct zone_snapshot *s, const uint8_t *name, size_t len,
-                                                 uint64_t hash)
+static inline const struct dns_zone_entry *dns_zone_find(const struct dns_zone_snapshot *s, const uint8_t *name, size_t len,
+                                                         uint64_t hash)
 {
-    const struct zone_shard *shard = s->shards[hash & s->mask];
+    const struct dns_zone_shard *shard = s->shards[hash & s->mask];
     if (shard)
         for (uint32_t i = 0; i < shard->count; i++)
             if (shard->slots[i].hash == hash) {
-                const struct zone_entry *e = shard->slots[i].entry;
+                const struct dns_zone_entry *e = shard->slots[i].entry;
                 if (e->name_len == len && memcmp(e->name, name, len) == 0)
                     return e;
             }
     return NULL;
 }
 
+/* A look-up is three dependent loads that mostly miss the caches. Whoever has a batch asks for them ahead, step after step
+ * for all of it: the shard's pointer, the shard, the entry. */
+static inline void dns_zone_prefetch(const struct dns_zone_snapshot *s, uint64_t hash, unsigned step)
+{
+    const struct dns_zone_shard *const *at = (const struct dns_zone_shard *const *)&s->shards[hash & s->mask];
+    if (step == 0) {
+        __builtin_prefetch(at);
+        return;
+    }
+    const struct dns_zone_shard *shard = *at;
+    if (!shard)
+        return;
+    if (step == 1) {
+        __builtin_prefetch(shard);
+        __builtin_prefetch((const char *)shard + 64);
+        return;
+    }
+    for (uint32_t i = 0; i < shard->count; i++)
+        if (shard->slots[i].hash == hash) {
+            __builtin_prefetch(shard->slots[i].entry);
+            __builtin_prefetch((const char *)shard->slots[i].entry + 64);
+            __builtin_prefetch((const char *)shard->slots[i].entry + 128);
+        }
+}
+
 /* The zone that name belongs to, the longest suffix; -1: none. */
-int zone_of_name(const struct zone_layout *layout, const uint8_t *name, size_t len);
+int dns_zone_of_name(const struct dns_zone_layout *layout, const uint8_t *name, size_t len);
 /* Appends a zone; the first error in text (bad name, too many) is -EINVAL. Names as text. */
-struct zone_soa {
+struct dns_zone_soa {
     const char *mname, *rname;
     uint32_t refresh, retry, expire, minimum;
 };
-int zone_layout_add(struct zone_layout *layout, const char *name, uint32_t ttl, uint16_t srv_priority, uint16_t srv_weight,
-                    bool is_whole, const struct zone_soa *soa);
-int zone_layout_alias(struct zone_layout *layout, const char *from, const char *to, bool has_own_values);
+int dns_zone_layout_add(struct dns_zone_layout *layout, const char *name, uint32_t ttl, uint16_t srv_priority,
+                        uint16_t srv_weight, bool is_whole, const struct dns_zone_soa *soa);
+int dns_zone_layout_alias(struct dns_zone_layout *layout, const char *from, const char *to, bool has_own_values);
 
 /* -- publishing --------------------------------------------------------------------------------------------------- */
 
 #define ZONE_READERS_MAX 64
 
-struct zone_publisher;
+struct dns_zone_publisher;
 
-struct zone_publisher *zone_publisher_new(const struct zone_layout *layout); /* borrowed for its life; an empty snapshot */
-struct zone_publisher *zone_publisher_free(struct zone_publisher *p);        /* no reader may be inside */
+struct dns_zone_publisher *
+dns_zone_publisher_new(const struct dns_zone_layout *layout); /* borrowed for its life; an empty snapshot */
+struct dns_zone_publisher *dns_zone_publisher_free(struct dns_zone_publisher *p); /* no reader may be inside */
 
-struct zone_change {
+struct dns_zone_change {
     uint64_t hash;
     const uint8_t *name;
     size_t name_len;
-    struct zone_entry *entry; /* malloc'd, taken over; NULL: the name goes */
+    struct dns_zone_entry *entry; /* malloc'd, taken over; NULL: the name goes */
 };
 /* Sorts changes; each name at most once. */
-void zone_publish(struct zone_publisher *p, struct zone_change *changes, size_t count, uint32_t serial);
-/* For the publishing thread, until the next zone_publish. */
-const struct zone_snapshot *zone_current(const struct zone_publisher *p);
+void dns_zone_publish(struct dns_zone_publisher *p, struct dns_zone_change *changes, size_t count, uint32_t serial);
+/* For the publishing thread, until the next dns_zone_publish. */
+const struct dns_zone_snapshot *dns_zone_current(const struct dns_zone_publisher *p);
 /* Publications whose leftovers wait for a reader. */
-size_t zone_retired(const struct zone_publisher *p);
+size_t dns_zone_retired(const struct dns_zone_publisher *p);
 
 /* A reader is a thread with a number below ZONE_READERS_MAX. Between enter and leave the snapshot stays. */
-const struct zone_snapshot *zone_enter(struct zone_publisher *p, unsigned reader);
-void zone_leave(struct zone_publisher *p, unsigned reader);
+const struct dns_zone_snapshot *dns_zone_enter(struct dns_zone_publisher *p, unsigned reader);
+void dns_zone_leave(struct dns_zone_publisher *p, unsigned reader);

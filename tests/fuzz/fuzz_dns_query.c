@@ -9,34 +9,34 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct zone_layout layout;
-static struct zone_publisher *publisher;
-static struct query_engine engine;
-static struct book *book; /* these two live as long as the program */
-static struct book_set *records;
+static struct dns_zone_layout layout;
+static struct dns_zone_publisher *publisher;
+static struct dns_query_engine engine;
+static struct dns_book *book; /* these two live as long as the program */
+static struct dns_book_set *records;
 
 static void prepare(void)
 {
-    static const struct zone_soa soa = {"ns1.mesos", "root.ns1.mesos", 60, 600, 86400, 60};
+    static const struct dns_zone_soa soa = {"ns1.mesos", "root.ns1.mesos", 60, 600, 86400, 60};
     layout.hash_key = 1;
-    CHECK(zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa) == 0);
-    CHECK(zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &soa) == 0);
-    CHECK(zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa) == 0);
-    CHECK(zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", true) == 0);
-    CHECK(zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", false) == 0);
-    book = book_new(&layout);
-    publisher = zone_publisher_new(&layout);
-    book_begin(book);
+    CHECK(dns_zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa) == 0);
+    CHECK(dns_zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &soa) == 0);
+    CHECK(dns_zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa) == 0);
+    CHECK(dns_zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", true) == 0);
+    CHECK(dns_zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", false) == 0);
+    book = dns_book_new(&layout);
+    publisher = dns_zone_publisher_new(&layout);
+    dns_book_begin(book);
     for (uint8_t i = 0; i < 100; i++) {
         struct dns_ip ip = {4, {10, 0, 0, i}}, ip6 = {16, {0xfd, [15] = i}};
-        book_put_ip(book, "a.mesos", &ip);
-        book_put_ip(book, i % 2 ? "b.mesos" : "c.mesos", &ip6);
-        book_put_srv(book, "_a._tcp.mesos", i % 2 ? "b.mesos" : "a.mesos", i);
-        book_put_ptr(book, &ip, "a.mesos");
+        dns_book_put_ip(book, "a.mesos", &ip);
+        dns_book_put_ip(book, i % 2 ? "b.mesos" : "c.mesos", &ip6);
+        dns_book_put_srv(book, "_a._tcp.mesos", i % 2 ? "b.mesos" : "a.mesos", i);
+        dns_book_put_ptr(book, &ip, "a.mesos");
     }
-    records = book_commit(book, NULL);
-    CHECK(book_publish(book, publisher, 1));
-    engine.config = (struct query_config){.offers_recursion = true, .udp_bytes_max = 1232};
+    records = dns_book_commit(book, NULL);
+    CHECK(dns_book_publish(book, publisher, 1));
+    engine.config = (struct dns_query_config){.offers_recursion = true, .udp_bytes_max = 1232};
     rng_seed(&engine.rng, 1);
 }
 
@@ -63,10 +63,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
         struct dns_question q;
         size_t len = 0;
-        const struct zone_snapshot *s = zone_enter(publisher, 0);
-        if (query_answer(&engine, s, data, size, is_tcp, out, &len, &q) == QUERY_ANSWER)
-            check_answer(out, len, query_limit(&engine.config, &q, is_tcp), &q);
-        zone_leave(publisher, 0);
+        const struct dns_zone_snapshot *s = dns_zone_enter(publisher, 0);
+        if (dns_query_answer(&engine, s, data, size, is_tcp, out, &len, &q) == QUERY_ANSWER)
+            check_answer(out, len, dns_query_limit(&engine.config, &q, is_tcp), &q);
+        dns_zone_leave(publisher, 0);
     }
     return 0;
 }

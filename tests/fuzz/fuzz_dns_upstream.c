@@ -27,22 +27,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t query[] = "\0\1\1\0\0\1\0\0\0\0\0\1\3www\4test\0\0\1\0\1\0\0\x29\x4\xd0\0\0\0\0\0";
     struct dns_forward_zone zone = {.resolvers = {{{4, {10, 0, 0, 1}}, 53}}, .resolver_count = 1};
-    struct forward_config config = {.zones = &zone,
-                                    .zone_count = 1,
-                                    .timeout_ms = 5000,
-                                    .cache_entries = 4,
-                                    .cache_ttl_max_ms = 60000,
-                                    .udp_bytes_max = 1232};
+    struct dns_forward_config config = {.zones = &zone,
+                                        .zone_count = 1,
+                                        .timeout_ms = 5000,
+                                        .cache_entries = 4,
+                                        .cache_ttl_max_ms = 60000,
+                                        .udp_bytes_max = 1232};
     static uint8_t packet[DNS_MESSAGE_MAX];
-    struct serve_question question = {.packet = query, .len = sizeof(query)};
-    const struct forward_effect *effects;
+    struct dns_serve_question question = {.packet = query, .len = sizeof(query)};
+    const struct dns_forward_effect *effects;
     size_t count;
     if (size < DNS_HEADER_BYTES + QUESTION_LEN || size > sizeof(packet))
         return 0;
     CHECK(dns_question_parse(query, sizeof(query), &question.q) == DNS_NOERROR);
-    struct forward *f = forward_new(&config);
-    forward_step(f, &(struct forward_event){.type = FORWARD_QUESTION, .random = 5, .question = &question}, &effects,
-                 &count);
+    struct dns_forward *f = dns_forward_new(&config);
+    dns_forward_step(f, &(struct dns_forward_event){.type = FORWARD_QUESTION, .random = 5, .question = &question}, &effects,
+                     &count);
     CHECK(count == 1 && effects[0].type == FORWARD_SEND);
     memcpy(packet, data, size);
     memcpy(packet, effects[0].packet, 2);
@@ -52,19 +52,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t attempt = effects[0].attempt;
     for (unsigned round = 0; round < 2; round++) { /* the second is answered from memory, if it was kept */
         if (round == 0)
-            forward_step(f,
-                         &(struct forward_event){
-                             .type = FORWARD_ANSWER, .random = 9, .attempt = attempt, .packet = packet, .len = size},
-                         &effects, &count);
+            dns_forward_step(f,
+                             &(struct dns_forward_event){
+                                 .type = FORWARD_ANSWER, .random = 9, .attempt = attempt, .packet = packet, .len = size},
+                             &effects, &count);
         else
-            forward_step(
-                f, &(struct forward_event){.type = FORWARD_QUESTION, .now_ms = 1500, .random = 7, .question = &question},
+            dns_forward_step(
+                f,
+                &(struct dns_forward_event){.type = FORWARD_QUESTION, .now_ms = 1500, .random = 7, .question = &question},
                 &effects, &count);
         for (size_t i = 0; i < count; i++)
             if (effects[i].type == FORWARD_REPLY)
                 check_answer(effects[i].packet, effects[i].len);
-        forward_check_invariants(f);
+        dns_forward_check_invariants(f);
     }
-    forward_free(f);
+    dns_forward_free(f);
     return 0;
 }

@@ -17,36 +17,36 @@
 #include "dns/cluster.h"
 #include "mesos/v1/master.pb-c.h"
 
-static struct zone_layout layout;
-static struct cluster_naming naming;
-static struct book *book;
-static struct cluster *cluster;
+static struct dns_zone_layout layout;
+static struct dns_cluster_naming naming;
+static struct dns_book *book;
+static struct dns_cluster *cluster;
 static struct arena *arena;
-static struct zone_publisher *publisher;
+static struct dns_zone_publisher *publisher;
 static enum wire_format format;
 static int64_t now;
 
 static int setup_as(enum wire_format with)
 {
-    static const struct zone_soa soa = {"ns1.mesos", "root.ns1.mesos", 60, 600, 86400, 60};
+    static const struct dns_zone_soa soa = {"ns1.mesos", "root.ns1.mesos", 60, 600, 86400, 60};
     format = with;
     now = 1000;
     memset(&layout, 0, sizeof(layout));
-    assert_int_equal(zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa), 0);
-    assert_int_equal(zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &soa), 0);
-    assert_int_equal(zone_layout_add(&layout, "spartan", 5, 1, 1, true, &soa), 0);
-    assert_int_equal(zone_layout_add(&layout, "zk", 5, 1, 1, true, &soa), 0);
-    assert_int_equal(zone_layout_add(&layout, "localhost", 5, 1, 1, true, &soa), 0);
-    assert_int_equal(zone_layout_add(&layout, "in-addr.arpa", 5, 1, 1, false, &soa), 0);
-    naming = (struct cluster_naming){.domain = "mesos",
-                                     .sources = {CLUSTER_NETINFO, CLUSTER_MESOS, CLUSTER_HOST},
-                                     .source_count = 3,
-                                     .has_dcos = true,
-                                     .vip_range = VIP_RANGE_CLUSTER,
-                                     .soa_mname = "ns1.mesos"};
-    book = book_new(&layout);
-    publisher = zone_publisher_new(&layout);
-    cluster = cluster_new(&naming, book);
+    assert_int_equal(dns_zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &soa), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "spartan", 5, 1, 1, true, &soa), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "zk", 5, 1, 1, true, &soa), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "localhost", 5, 1, 1, true, &soa), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "in-addr.arpa", 5, 1, 1, false, &soa), 0);
+    naming = (struct dns_cluster_naming){.domain = "mesos",
+                                         .sources = {CLUSTER_NETINFO, CLUSTER_MESOS, CLUSTER_HOST},
+                                         .source_count = 3,
+                                         .has_dcos = true,
+                                         .vip_range = VIP_RANGE_CLUSTER,
+                                         .soa_mname = "ns1.mesos"};
+    book = dns_book_new(&layout);
+    publisher = dns_zone_publisher_new(&layout);
+    cluster = dns_cluster_new(&naming, book);
     arena = arena_new(0);
     return 0;
 }
@@ -66,17 +66,17 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    cluster_check_invariants(cluster);
-    cluster_free(cluster);
-    book_free(book);
-    zone_publisher_free(publisher);
+    dns_cluster_check_invariants(cluster);
+    dns_cluster_free(cluster);
+    dns_book_free(book);
+    dns_zone_publisher_free(publisher);
     arena_free(arena);
     return 0;
 }
 
-static struct cluster_told apply(const char *json)
+static struct dns_cluster_told apply(const char *json)
 {
-    struct cluster_told told;
+    struct dns_cluster_told told;
     struct err err = {0};
     struct buf bytes;
     buf_init(&bytes, 0);
@@ -86,12 +86,12 @@ static struct cluster_told apply(const char *json)
     assert_non_null(m);
     assert_int_equal(wire_encode(format, m, &bytes), 0);
     arena_reset(arena);
-    assert_int_equal(cluster_apply(cluster, format, buf_data(&bytes), buf_len(&bytes), now, arena, &told, &err), 0);
+    assert_int_equal(dns_cluster_apply(cluster, format, buf_data(&bytes), buf_len(&bytes), now, arena, &told, &err), 0);
     buf_deinit(&bytes);
-    cluster_check_invariants(cluster);
-    cluster_flush(cluster);
-    cluster_check_invariants(cluster);
-    (void)book_publish(book, publisher, 1);
+    dns_cluster_check_invariants(cluster);
+    dns_cluster_flush(cluster);
+    dns_cluster_check_invariants(cluster);
+    (void)dns_book_publish(book, publisher, 1);
     return told;
 }
 
@@ -101,7 +101,7 @@ struct listing {
     size_t count;
 };
 
-static void list_record(void *ctx, const struct book_view *view)
+static void list_record(void *ctx, const struct dns_book_view *view)
 {
     struct listing *l = ctx;
     char name[DNS_TEXT_SIZE], value[DNS_TEXT_SIZE + 16] = "", line[3 * DNS_TEXT_SIZE];
@@ -134,7 +134,7 @@ static const char *names(const char *filter)
     struct listing *l = calloc(1, sizeof(*l));
     size_t n = 0;
     l->filter = filter;
-    book_each(book, list_record, l);
+    dns_book_each(book, list_record, l);
     qsort(l->lines, l->count, sizeof(char *), by_text);
     text[0] = '\0';
     for (size_t i = 0; i < l->count; i++) {
@@ -172,7 +172,7 @@ static const char *names(const char *filter)
 
 static void start(void)
 {
-    struct cluster_told told = apply(SUBSCRIBED(AGENT(0) "," AGENT(1), "", FRAMEWORK("F", "marathon"), ""));
+    struct dns_cluster_told told = apply(SUBSCRIBED(AGENT(0) "," AGENT(1), "", FRAMEWORK("F", "marathon"), ""));
     assert_true(told.is_snapshot);
     assert_true(told.heartbeat_seconds > 14.9 && told.heartbeat_seconds < 15.1);
 }
@@ -248,11 +248,11 @@ static void test_cluster__discovery_without_name_counts_as_none(void **state)
 
 static void test_cluster__masters_agents_frameworks(void **state)
 {
-    const struct cluster_master masters[] = {
+    const struct dns_cluster_master masters[] = {
         {{4, {1, 2, 3, 4}}, 5050}, {{4, {1, 2, 3, 5}}, 5050}, {{4, {1, 2, 3, 4}}, 5050}};
-    const struct cluster_master leader = {{4, {1, 2, 3, 6}}, 5050};
+    const struct dns_cluster_master leader = {{4, {1, 2, 3, 6}}, 5050};
     (void)state;
-    cluster_set_masters(cluster, &leader, masters, 3);
+    dns_cluster_set_masters(cluster, &leader, masters, 3);
     start();
     assert_string_equal(names("mesos."), "_leader._tcp.mesos. leader.mesos.:5050\n"
                                          "_leader._udp.mesos. leader.mesos.:5050\n"
@@ -282,7 +282,7 @@ static void test_cluster__only_running_tasks(void **state)
     apply(UPDATED("a", "F", "TASK_KILLING", STATUS("a", "TASK_KILLING", "6.0", "10.0.0.1")));
     assert_string_equal(names("web"), "");
     apply(UPDATED("a", "F", "TASK_KILLED", STATUS("a", "TASK_KILLED", "7.0", "10.0.0.1")));
-    assert_int_equal(cluster_task_count(cluster), 0);
+    assert_int_equal(dns_cluster_task_count(cluster), 0);
     apply(ADDED(TASK("b", "web", "F", 0, "TASK_RUNNING", "")));
     apply(UPDATED("b", "F", "TASK_UNREACHABLE", STATUS("b", "TASK_UNREACHABLE", "8.0", "10.0.0.1")));
     assert_string_equal(names("web"), "");
@@ -342,10 +342,10 @@ static void test_cluster__parked_until_agent_and_framework_are_known(void **stat
     assert_string_equal(names("web.other.mesos"), "web.other.mesos. 1.2.3.13\n");
     apply("{\"type\":\"FRAMEWORK_REMOVED\",\"framework_removed\":{\"framework_info\":{\"user\":\"u\",\"name\":\"other\","
           "\"id\":{\"value\":\"F\"}}}}");
-    assert_int_equal(cluster_task_count(cluster), 0);
+    assert_int_equal(dns_cluster_task_count(cluster), 0);
     assert_string_equal(names("other"), "");
     apply("{\"type\":\"AGENT_REMOVED\",\"agent_removed\":{\"agent_id\":" AGENT_ID(3) "}}");
-    assert_int_equal(cluster_agent_count(cluster), 0);
+    assert_int_equal(dns_cluster_agent_count(cluster), 0);
     assert_string_equal(names("slave"), "");
 }
 
@@ -411,7 +411,7 @@ static void test_cluster__resubscription_replaces_the_picture(void **state)
     apply(SUBSCRIBED(AGENT(1), "", FRAMEWORK("F", "marathon"), TASK("b", "kept", "F", 1, "TASK_RUNNING", "")));
     assert_string_equal(names("old"), "");
     assert_string_equal(names("kept.marathon.mesos"), "kept.marathon.mesos. 1.2.3.11\n");
-    assert_int_equal(cluster_agent_count(cluster), 1);
+    assert_int_equal(dns_cluster_agent_count(cluster), 1);
 }
 
 static void test_cluster__failover_blanks_nothing(void **state)
@@ -430,20 +430,20 @@ static void test_cluster__failover_blanks_nothing(void **state)
     apply("{\"type\":\"AGENT_ADDED\",\"agent_added\":{\"agent\":" AGENT(0) "}}");
     apply(ADDED(TASK("a", "one", "F", 0, "TASK_RUNNING", "")));
     assert_string_equal(names("two.marathon.mesos"), "two.marathon.mesos. 1.2.3.10\n");
-    assert_int_equal(cluster_next_deadline(cluster), now + CLUSTER_SETTLE_MS);
+    assert_int_equal(dns_cluster_next_deadline(cluster), now + CLUSTER_SETTLE_MS);
     now += CLUSTER_SETTLE_MS;
-    cluster_tick(cluster, now);
+    dns_cluster_tick(cluster, now);
     apply("{\"type\":\"HEARTBEAT\"}");
     /* the agent is back and did not tell of b: gone; the other agent is still awaited */
     assert_string_equal(names("two.marathon.mesos"), "");
     assert_string_equal(names("one.marathon.mesos"), "one.marathon.mesos. 1.2.3.10\n");
     assert_string_equal(names("three.marathon.mesos"), "three.marathon.mesos. 1.2.3.11\n");
     now = 1000 + CLUSTER_RECOVERY_MS;
-    cluster_tick(cluster, now);
+    dns_cluster_tick(cluster, now);
     apply("{\"type\":\"HEARTBEAT\"}");
     assert_string_equal(names("three.marathon.mesos"), "");
-    assert_int_equal(cluster_next_deadline(cluster), INT64_MAX);
-    assert_int_equal(cluster_agent_count(cluster), 1);
+    assert_int_equal(dns_cluster_next_deadline(cluster), INT64_MAX);
+    assert_int_equal(dns_cluster_agent_count(cluster), 1);
 }
 
 static void test_cluster__host_names_are_resolved_once(void **state)
@@ -455,12 +455,12 @@ static void test_cluster__host_names_are_resolved_once(void **state)
         "\"slave(1)@some.host:5051\"}",
         "", FRAMEWORK("F", "marathon"), ""));
     assert_string_equal(names("slave"), "");
-    assert_string_equal(cluster_next_host(cluster), "some.host");
-    assert_null(cluster_next_host(cluster));
-    cluster_resolved(cluster, "some.host", &ip, 1);
+    assert_string_equal(dns_cluster_next_host(cluster), "some.host");
+    assert_null(dns_cluster_next_host(cluster));
+    dns_cluster_resolved(cluster, "some.host", &ip, 1);
     apply("{\"type\":\"HEARTBEAT\"}");
     assert_string_equal(names("slave"), "_slave._tcp.mesos. slave.mesos.:5051\nslave.mesos. 9.9.9.9\n");
-    cluster_resolved(cluster, "nobody", &ip, 1);
+    dns_cluster_resolved(cluster, "nobody", &ip, 1);
 }
 
 static void test_cluster__recorded_stream(void **state)
@@ -492,7 +492,7 @@ static void test_cluster__recorded_stream(void **state)
 
 static void test_cluster__garbage_is_refused(void **state)
 {
-    struct cluster_told told;
+    struct dns_cluster_told told;
     struct err err = {0};
     static const char *const bad[] = {"\x08",
                                       "\x08\x01\x12\x05",
@@ -502,8 +502,8 @@ static void test_cluster__garbage_is_refused(void **state)
                                       "\x08\x01\x12\x08\x0a\x06\x22\x04\x0a\x02\xff\xff"};
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(cluster_apply(cluster, WIRE_PROTOBUF, bad[i], strlen(bad[i]), 0, arena, &told, &err), -EPROTO);
-    assert_int_equal(cluster_apply(cluster, WIRE_JSON, "{", 1, 0, arena, &told, &err), -EPROTO);
+        assert_int_equal(dns_cluster_apply(cluster, WIRE_PROTOBUF, bad[i], strlen(bad[i]), 0, arena, &told, &err), -EPROTO);
+    assert_int_equal(dns_cluster_apply(cluster, WIRE_JSON, "{", 1, 0, arena, &told, &err), -EPROTO);
 }
 
 int main(void)

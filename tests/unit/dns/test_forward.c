@@ -13,8 +13,8 @@
 #include "support/dns_answer.h"
 
 static struct dns_forward_zone zones[3];
-static struct forward *forward;
-static const struct forward_effect *effects;
+static struct dns_forward *forward;
+static const struct dns_forward_effect *effects;
 static size_t effect_count;
 static int64_t now;
 static uint64_t randomness;
@@ -28,13 +28,13 @@ static int setup_with(size_t servers, size_t cache)
     strcpy(zones[1].name, "corp.test");
     zones[1].resolvers[0] = (struct dns_endpoint){{4, {10, 1, 0, 1}}, 5353};
     zones[1].resolver_count = 1;
-    forward = forward_new(&(struct forward_config){.zones = zones,
-                                                   .zone_count = 2,
-                                                   .timeout_ms = 5000,
-                                                   .cache_entries = cache,
-                                                   .cache_ttl_max_ms = 60000,
-                                                   .udp_bytes_max = 4096,
-                                                   .offers_recursion = true});
+    forward = dns_forward_new(&(struct dns_forward_config){.zones = zones,
+                                                           .zone_count = 2,
+                                                           .timeout_ms = 5000,
+                                                           .cache_entries = cache,
+                                                           .cache_ttl_max_ms = 60000,
+                                                           .udp_bytes_max = 4096,
+                                                           .offers_recursion = true});
     now = 1000;
     randomness = UINT64_C(0x123456789abcdef1);
     return 0;
@@ -55,27 +55,27 @@ static int setup_one(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    forward_check_invariants(forward);
-    forward = forward_free(forward);
+    dns_forward_check_invariants(forward);
+    forward = dns_forward_free(forward);
     return 0;
 }
 
-static void step(struct forward_event event)
+static void step(struct dns_forward_event event)
 {
     event.now_ms = now;
     event.random = randomness;
     randomness = randomness * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    forward_step(forward, &event, &effects, &effect_count);
-    forward_check_invariants(forward);
+    dns_forward_step(forward, &event, &effects, &effect_count);
+    dns_forward_check_invariants(forward);
 }
 
 static void ask_as(uint64_t client, const char *name, unsigned type, unsigned edns, bool is_tcp)
 {
     uint8_t packet[512];
-    struct serve_question q = {.client = {.is_tcp = is_tcp, .connection = client}, .packet = packet};
+    struct dns_serve_question q = {.client = {.is_tcp = is_tcp, .connection = client}, .packet = packet};
     q.len = dns_test_query(packet, (uint16_t)client, name, type, edns);
     assert_int_equal(dns_question_parse(packet, q.len, &q.q), 0);
-    step((struct forward_event){.type = FORWARD_QUESTION, .question = &q});
+    step((struct dns_forward_event){.type = FORWARD_QUESTION, .question = &q});
 }
 
 static void ask(uint64_t client, const char *name)
@@ -83,7 +83,7 @@ static void ask(uint64_t client, const char *name)
     ask_as(client, name, DNS_TYPE_A, 0, false);
 }
 
-static size_t count_of(enum forward_effect_type type)
+static size_t count_of(enum dns_forward_effect_type type)
 {
     size_t count = 0;
     for (size_t i = 0; i < effect_count; i++)
@@ -91,7 +91,7 @@ static size_t count_of(enum forward_effect_type type)
     return count;
 }
 
-static const struct forward_effect *effect_of(enum forward_effect_type type, size_t index)
+static const struct dns_forward_effect *effect_of(enum dns_forward_effect_type type, size_t index)
 {
     for (size_t i = 0; i < effect_count; i++)
         if (effects[i].type == type && index-- == 0)
@@ -111,7 +111,7 @@ struct sent {
 
 static struct sent sent_of(size_t index)
 {
-    const struct forward_effect *e = effect_of(FORWARD_SEND, index);
+    const struct dns_forward_effect *e = effect_of(FORWARD_SEND, index);
     struct sent s = {.attempt = e->attempt, .len = e->len, .server = *e->server, .is_tcp = e->is_tcp};
     memcpy(s.packet, e->packet, e->len);
     return s;
@@ -137,7 +137,7 @@ static void answer(const struct sent *s, unsigned flags, unsigned count, uint32_
 {
     static uint8_t out[65536];
     size_t len = make_answer(s, flags, count, ttl, out);
-    step((struct forward_event){.type = FORWARD_ANSWER, .attempt = s->attempt, .packet = out, .len = len});
+    step((struct dns_forward_event){.type = FORWARD_ANSWER, .attempt = s->attempt, .packet = out, .len = len});
 }
 
 static void test_forward__two_race_and_the_first_good_answer_wins(void **state)
@@ -151,13 +151,13 @@ static void test_forward__two_race_and_the_first_good_answer_wins(void **state)
     answer(&a, DNS_SERVFAIL, 0, 0); /* a bad server is quick */
     assert_int_equal(count_of(FORWARD_REPLY), 0);
     answer(&b, 0, 2, 300);
-    const struct forward_effect *reply = effect_of(FORWARD_REPLY, 0);
+    const struct dns_forward_effect *reply = effect_of(FORWARD_REPLY, 0);
     assert_int_equal(reply->client.connection, 7);
     assert_int_equal(dns_get16(reply->packet), 7);
     assert_memory_equal(reply->packet + 12, "\3wWw\7example\3com", 17); /* the client's spelling */
     assert_string_equal(dns_test_text(reply->packet, reply->len),
                         "0\nan www.example.com. 300 A 192.0.2.0\nan www.example.com. 300 A 192.0.2.1\n");
-    assert_int_equal(forward_next_deadline(forward), INT64_MAX);
+    assert_int_equal(dns_forward_next_deadline(forward), INT64_MAX);
     answer(&b, 0, 1, 300); /* too late */
     assert_int_equal(effect_count, 0);
 }
@@ -191,14 +191,14 @@ static void test_forward__answers_must_fit(void **state)
         uint8_t bad[1024];
         memcpy(bad, out, len);
         bad[flips[i]] ^= flips[i] == 2 ? 0x80 : 0x20;
-        step((struct forward_event){.type = FORWARD_ANSWER, .attempt = a.attempt, .packet = bad, .len = len});
+        step((struct dns_forward_event){.type = FORWARD_ANSWER, .attempt = a.attempt, .packet = bad, .len = len});
         assert_int_equal(count_of(FORWARD_REPLY), 0);
     }
     for (size_t cut = 0; cut < 12 + 21; cut++) {
-        step((struct forward_event){.type = FORWARD_ANSWER, .attempt = a.attempt, .packet = out, .len = cut});
+        step((struct dns_forward_event){.type = FORWARD_ANSWER, .attempt = a.attempt, .packet = out, .len = cut});
         assert_int_equal(count_of(FORWARD_REPLY), 0);
     }
-    step((struct forward_event){.type = FORWARD_ANSWER, .attempt = a.attempt, .packet = out, .len = len});
+    step((struct dns_forward_event){.type = FORWARD_ANSWER, .attempt = a.attempt, .packet = out, .len = len});
     assert_int_equal(count_of(FORWARD_REPLY), 1);
 }
 
@@ -249,7 +249,7 @@ static void test_forward__cache_ages_and_ends(void **state)
 
 static void test_forward__cache_is_bounded(void **state)
 {
-    struct forward_counts counts;
+    struct dns_forward_counts counts;
     (void)state;
     static const char *const names[] = {"a.example", "b.example", "c.example"};
     for (unsigned i = 0; i < 3; i++) {
@@ -257,7 +257,7 @@ static void test_forward__cache_is_bounded(void **state)
         struct sent s = sent_of(0);
         answer(&s, 0, 1, 60);
     }
-    forward_counts(forward, &counts);
+    dns_forward_counts(forward, &counts);
     assert_int_equal(counts.cached, 2);
     ask(9, "a.example");
     assert_int_equal(count_of(FORWARD_SEND), 1);
@@ -274,12 +274,12 @@ static void test_forward__silence_moves_on_and_ends(void **state)
             asked[effect_of(FORWARD_SEND, i)->server->ip.bytes[3]] = true;
         if (count_of(FORWARD_REPLY) > 0)
             break;
-        assert_true(forward_next_deadline(forward) > now);
-        now = forward_next_deadline(forward);
-        step((struct forward_event){.type = FORWARD_TICK});
+        assert_true(dns_forward_next_deadline(forward) > now);
+        now = dns_forward_next_deadline(forward);
+        step((struct dns_forward_event){.type = FORWARD_TICK});
         while (effect_count == 0) {
-            now = forward_next_deadline(forward);
-            step((struct forward_event){.type = FORWARD_TICK});
+            now = dns_forward_next_deadline(forward);
+            step((struct dns_forward_event){.type = FORWARD_TICK});
         }
     }
     assert_true(asked[1] && asked[2] && asked[3] && asked[4]);
@@ -328,7 +328,7 @@ static void test_forward__zones_sizes_and_transport(void **state)
 static void test_forward__nobody_to_ask_is_refused(void **state)
 {
     (void)state;
-    forward_free(forward);
+    dns_forward_free(forward);
     setup_with(0, 0);
     ask(1, "www.example.com");
     assert_int_equal(dns_get16(effect_of(FORWARD_REPLY, 0)->packet + 2) & 15, DNS_REFUSED);

@@ -12,11 +12,11 @@
 #include "dns/query.h"
 #include "support/dns_answer.h"
 
-static struct zone_layout layout;
-static struct book *book;
-static struct zone_publisher *publisher;
-static struct query_engine engine;
-static struct book_set *sets[16];
+static struct dns_zone_layout layout;
+static struct dns_book *book;
+static struct dns_zone_publisher *publisher;
+static struct dns_query_engine engine;
+static struct dns_book_set *sets[16];
 static uint8_t answer[DNS_MESSAGE_MAX];
 
 static struct dns_ip ip(const char *text)
@@ -29,28 +29,28 @@ static struct dns_ip ip(const char *text)
 static void put(const char *name, const char *address)
 {
     struct dns_ip parsed = ip(address);
-    book_put_ip(book, name, &parsed);
+    dns_book_put_ip(book, name, &parsed);
 }
 
 static int setup(void **state)
 {
-    static const struct zone_soa soa = {"ns1.mesos", "root.ns1.mesos", 60, 600, 86400, 60},
-                                 dcos = {"ns.spartan", "support.mesosphere.com", 60, 180, 86400, 1};
+    static const struct dns_zone_soa soa = {"ns1.mesos", "root.ns1.mesos", 60, 600, 86400, 60},
+                                     dcos = {"ns.spartan", "support.mesosphere.com", 60, 180, 86400, 1};
     (void)state;
     memset(&layout, 0, sizeof(layout));
     memset(sets, 0, sizeof(sets));
     layout.hash_key = 42;
-    assert_int_equal(zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa), 0);
-    assert_int_equal(zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &dcos), 0);
-    assert_int_equal(zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa), 0);
-    assert_int_equal(zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", true), 0);
-    assert_int_equal(zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", false), 0);
-    book = book_new(&layout);
-    publisher = zone_publisher_new(&layout);
-    engine = (struct query_engine){.config = {.offers_recursion = true, .udp_bytes_max = 4096}};
+    assert_int_equal(dns_zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &dcos), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa), 0);
+    assert_int_equal(dns_zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", true), 0);
+    assert_int_equal(dns_zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", false), 0);
+    book = dns_book_new(&layout);
+    publisher = dns_zone_publisher_new(&layout);
+    engine = (struct dns_query_engine){.config = {.offers_recursion = true, .udp_bytes_max = 4096}};
     rng_seed(&engine.rng, 1);
 
-    book_begin(book);
+    dns_book_begin(book);
     put("web.marathon.mesos", "10.0.0.1");
     put("web.marathon.mesos", "10.0.0.2");
     put("web.marathon.mesos.", "10.0.0.1"); /* a set: once */
@@ -58,25 +58,25 @@ static int setup(void **state)
     put("web-aaaaa-s0.marathon.mesos", "10.0.0.1");
     put("web-bbbbb-s1.marathon.mesos", "10.0.0.2");
     put("web-bbbbb-s1.marathon.mesos", "fd00::2");
-    book_put_srv(book, "_web._tcp.marathon.mesos", "web-aaaaa-s0.marathon.mesos", 80);
-    book_put_srv(book, "_web._tcp.marathon.mesos", "web-aaaaa-s0.marathon.mesos", 443);
-    book_put_srv(book, "_web._tcp.marathon.mesos", "web-bbbbb-s1.marathon.mesos", 80);
+    dns_book_put_srv(book, "_web._tcp.marathon.mesos", "web-aaaaa-s0.marathon.mesos", 80);
+    dns_book_put_srv(book, "_web._tcp.marathon.mesos", "web-aaaaa-s0.marathon.mesos", 443);
+    dns_book_put_srv(book, "_web._tcp.marathon.mesos", "web-bbbbb-s1.marathon.mesos", 80);
     struct dns_ip reverse = ip("10.0.0.1");
-    book_put_ptr(book, &reverse, "web-aaaaa-s0.marathon.mesos");
+    dns_book_put_ptr(book, &reverse, "web-aaaaa-s0.marathon.mesos");
     put("a.b.agentip.dcos.thisdcos.directory", "10.0.0.9");
-    sets[0] = book_commit(book, NULL);
-    book_begin(book);
+    sets[0] = dns_book_commit(book, NULL);
+    dns_book_begin(book);
     for (unsigned i = 0; i < 300; i++) {
         char text[64], host[64];
         (void)snprintf(text, sizeof(text), "10.1.%u.%u", i >> 8, i & 255);
         put("many.mesos", text);
         (void)snprintf(host, sizeof(host), "host-%u.mesos", i);
         put(host, text);
-        book_put_srv(book, "_many._tcp.mesos", host, (uint16_t)(1000 + i));
+        dns_book_put_srv(book, "_many._tcp.mesos", host, (uint16_t)(1000 + i));
     }
-    sets[1] = book_commit(book, NULL);
-    assert_true(book_publish(book, publisher, 7));
-    assert_false(book_publish(book, publisher, 8));
+    sets[1] = dns_book_commit(book, NULL);
+    assert_true(dns_book_publish(book, publisher, 7));
+    assert_false(dns_book_publish(book, publisher, 8));
     return 0;
 }
 
@@ -84,21 +84,21 @@ static int teardown(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 16; i++)
-        book_drop(book, sets[i]);
-    book_free(book);
-    zone_publisher_free(publisher);
+        dns_book_drop(book, sets[i]);
+    dns_book_free(book);
+    dns_zone_publisher_free(publisher);
     return 0;
 }
 
-static size_t ask_raw(const uint8_t *packet, size_t len, bool is_tcp, enum query_verdict *verdict)
+static size_t ask_raw(const uint8_t *packet, size_t len, bool is_tcp, enum dns_query_verdict *verdict)
 {
     struct dns_question q;
     size_t out_len = 0;
-    const struct zone_snapshot *s = zone_enter(publisher, 0);
+    const struct dns_zone_snapshot *s = dns_zone_enter(publisher, 0);
     uint8_t *copy = malloc(len); /* so that reading past the end shows */
     memcpy(copy, packet, len);
-    *verdict = query_answer(&engine, s, copy, len, is_tcp, answer, &out_len, &q);
-    zone_leave(publisher, 0);
+    *verdict = dns_query_answer(&engine, s, copy, len, is_tcp, answer, &out_len, &q);
+    dns_zone_leave(publisher, 0);
     free(copy);
     return out_len;
 }
@@ -106,7 +106,7 @@ static size_t ask_raw(const uint8_t *packet, size_t len, bool is_tcp, enum query
 static size_t ask(const char *name, unsigned type, unsigned edns, bool is_tcp)
 {
     uint8_t packet[512];
-    enum query_verdict verdict;
+    enum dns_query_verdict verdict;
     size_t len = ask_raw(packet, dns_test_query(packet, 99, name, type, edns), is_tcp, &verdict);
     assert_int_equal(verdict, QUERY_ANSWER);
     assert_int_equal(dns_get16(answer), 99);
@@ -184,7 +184,7 @@ static void test_query__not_ours_is_forwarded(void **state)
 {
     static const char *const names[] = {"google.com", ".", "2.0.0.10.in-addr.arpa", "mesos.com", "xmesos"};
     uint8_t packet[512];
-    enum query_verdict verdict;
+    enum dns_query_verdict verdict;
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         (void)ask_raw(packet, dns_test_query(packet, 1, names[i], DNS_TYPE_A, 0), false, &verdict);
@@ -195,7 +195,7 @@ static void test_query__not_ours_is_forwarded(void **state)
 static void test_query__question_keeps_its_case_and_recursion_bits(void **state)
 {
     uint8_t packet[512];
-    enum query_verdict verdict;
+    enum dns_query_verdict verdict;
     size_t query_len = dns_test_query(packet, 1, "wEb.MARATHON.mesoS", DNS_TYPE_A, 0);
     (void)state;
     (void)ask_raw(packet, query_len, false, &verdict);
@@ -260,7 +260,7 @@ static void test_query__every_size_is_kept(void **state)
 static void test_query__edns(void **state)
 {
     uint8_t packet[512];
-    enum query_verdict verdict;
+    enum dns_query_verdict verdict;
     (void)state;
     size_t len = ask("missing.mesos", DNS_TYPE_A, 1232, false);
     assert_string_equal(dns_test_text(answer, len), "3 aa\nau mesos. 60 SOA ns1.mesos.\nad OPT 4096\n");
@@ -276,7 +276,7 @@ static void test_query__edns(void **state)
 static void test_query__refused_and_malformed(void **state)
 {
     uint8_t packet[600];
-    enum query_verdict verdict;
+    enum dns_query_verdict verdict;
     size_t len = dns_test_query(packet, 5, "web.marathon.mesos", DNS_TYPE_A, 0);
     (void)state;
     struct {
@@ -325,67 +325,67 @@ static void test_query__refused_and_malformed(void **state)
 static void test_book__changes_are_seen_and_names_go(void **state)
 {
     (void)state;
-    book_begin(book);
+    dns_book_begin(book);
     put("new.marathon.mesos", "10.0.0.7");
     put("web.marathon.mesos", "10.0.0.3");
     put("bad..name.mesos", "10.0.0.7");
     put("other.zone", "10.0.0.7");
-    sets[2] = book_commit(book, sets[2]);
+    sets[2] = dns_book_commit(book, sets[2]);
     assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
-    assert_true(book_publish(book, publisher, 9));
+    assert_true(dns_book_publish(book, publisher, 9));
     assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "0 aa\nan new.marathon.mesos. 60 A 10.0.0.7\n");
     assert_int_equal(dns_get16(answer + 6), 1);
     (void)ask("web.marathon.mesos", DNS_TYPE_A, 0, false);
     assert_int_equal(dns_get16(answer + 6), 3);
-    struct book_set *kept = sets[2];
-    book_begin(book); /* the same again is no change */
+    struct dns_book_set *kept = sets[2];
+    dns_book_begin(book); /* the same again is no change */
     put("new.marathon.mesos", "10.0.0.7");
     put("web.marathon.mesos", "10.0.0.3");
-    sets[2] = book_commit(book, sets[2]);
+    sets[2] = dns_book_commit(book, sets[2]);
     assert_ptr_equal(sets[2], kept);
-    assert_false(book_publish(book, publisher, 10));
+    assert_false(dns_book_publish(book, publisher, 10));
     /* gone and back within one publication */
-    book_drop(book, sets[2]);
-    book_begin(book);
+    dns_book_drop(book, sets[2]);
+    dns_book_begin(book);
     put("new.marathon.mesos", "10.0.0.7");
-    sets[2] = book_commit(book, NULL);
-    assert_true(book_publish(book, publisher, 11));
+    sets[2] = dns_book_commit(book, NULL);
+    assert_true(dns_book_publish(book, publisher, 11));
     assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "0 aa\nan new.marathon.mesos. 60 A 10.0.0.7\n");
     for (size_t i = 0; i < 3; i++) {
-        book_drop(book, sets[i]);
+        dns_book_drop(book, sets[i]);
         sets[i] = NULL;
     }
-    assert_true(book_publish(book, publisher, 12));
-    assert_int_equal(book_record_count(book), 0);
+    assert_true(dns_book_publish(book, publisher, 12));
+    assert_int_equal(dns_book_record_count(book), 0);
     assert_string_equal(text_of("web.marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
     assert_string_equal(text_of("marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
-    assert_int_equal(zone_current(publisher)->entry_count, 2); /* the two apexes */
+    assert_int_equal(dns_zone_current(publisher)->entry_count, 2); /* the two apexes */
 }
 
 static void test_zone__what_a_reader_holds_is_not_freed(void **state)
 {
     (void)state;
-    const struct zone_snapshot *held = zone_enter(publisher, 3);
+    const struct dns_zone_snapshot *held = dns_zone_enter(publisher, 3);
     uint8_t name[DNS_NAME_MAX];
     size_t len = dns_name_from_text("web.marathon.mesos", name);
     uint64_t hash = dns_name_hash(name, len, layout.hash_key);
     for (unsigned i = 0; i < 10; i++) {
         char text[32];
         (void)snprintf(text, sizeof(text), "10.9.0.%u", i);
-        book_begin(book);
+        dns_book_begin(book);
         put("web.marathon.mesos", text);
-        sets[3] = book_commit(book, sets[3]);
-        assert_true(book_publish(book, publisher, 20 + i));
-        const struct zone_entry *e = zone_find(held, name, len, hash);
+        sets[3] = dns_book_commit(book, sets[3]);
+        assert_true(dns_book_publish(book, publisher, 20 + i));
+        const struct dns_zone_entry *e = dns_zone_find(held, name, len, hash);
         assert_non_null(e); /* under ASan this reads freed memory if anything went too early */
         assert_int_equal(e->a_count, 2);
     }
-    assert_int_equal(zone_retired(publisher), 10);
-    zone_leave(publisher, 3);
-    book_drop(book, sets[3]);
+    assert_int_equal(dns_zone_retired(publisher), 10);
+    dns_zone_leave(publisher, 3);
+    dns_book_drop(book, sets[3]);
     sets[3] = NULL;
-    assert_true(book_publish(book, publisher, 40));
-    assert_int_equal(zone_retired(publisher), 0);
+    assert_true(dns_book_publish(book, publisher, 40));
+    assert_int_equal(dns_zone_retired(publisher), 0);
 }
 
 /* Many names: shards grow, and every name is found before and after. */
@@ -394,13 +394,13 @@ static void test_zone__grows(void **state)
     char name[64];
     (void)state;
     for (unsigned round = 0; round < 10; round++) {
-        book_begin(book);
+        dns_book_begin(book);
         for (unsigned i = 0; i < 400; i++) {
             (void)snprintf(name, sizeof(name), "n%u-%u.grow.mesos", round, i);
             put(name, "10.2.0.1");
         }
-        sets[4 + round] = book_commit(book, NULL);
-        assert_true(book_publish(book, publisher, 50 + round));
+        sets[4 + round] = dns_book_commit(book, NULL);
+        assert_true(dns_book_publish(book, publisher, 50 + round));
     }
     for (unsigned round = 0; round < 10; round++)
         for (unsigned i = 0; i < 400; i++) {
@@ -409,10 +409,10 @@ static void test_zone__grows(void **state)
             assert_int_equal(dns_get16(answer + 6), 1);
         }
     for (unsigned round = 0; round < 10; round++) {
-        book_drop(book, sets[4 + round]);
+        dns_book_drop(book, sets[4 + round]);
         sets[4 + round] = NULL;
     }
-    assert_true(book_publish(book, publisher, 99));
+    assert_true(dns_book_publish(book, publisher, 99));
     assert_string_equal(text_of("n3-3.grow.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
     (void)ask("web.marathon.mesos", DNS_TYPE_A, 0, false);
     assert_int_equal(dns_get16(answer + 6), 2);
