@@ -153,6 +153,8 @@ static int prepare_dir(struct up *u, struct err *err)
         return err_sys(err, -errno, "%s", u->cluster.dir);
     if (lstat(u->cluster.dir, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) != 0)
         return err_set(err, -EPERM, "%s: must be a directory of yours that nobody else can write to", u->cluster.dir);
+    (void)snprintf(u->cgroups_root, sizeof(u->cgroups_root), "muster/up-%llx-%llx", (unsigned long long)st.st_dev,
+                   (unsigned long long)st.st_ino);
     CHECK(snprintf(path, sizeof(path), "%s/lock", u->cluster.dir) < (int)sizeof(path));
     u->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (u->lock_fd < 0)

@@ -34,7 +34,8 @@ struct up {
 
     struct loop *loop;
     struct cluster cluster;
-    char self[4096]; /* path of this program */
+    char self[4096];       /* path of this program */
+    char cgroups_root[64]; /* of the clusters in this directory alone, the same in every run */
     int lock_fd;
     struct up_role *roles;
     struct http_client *client;

@@ -283,11 +283,11 @@ void up_roles_start(struct up *u)
         /* Names that differ, so that constraints on hostname mean something; all reach this machine. */
         char *host = strcmp(u->ip, "127.0.0.1") == 0 && i < 250 ? text("127.0.0.%lld", (long long)i + 1) : xstrdup(u->ip);
         add_role(u, 1 + (size_t)i, name,
-                 argv_of(15, xstrdup("agent"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port), xstrdup("--ip"),
+                 argv_of(17, xstrdup("agent"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port), xstrdup("--ip"),
                          xstrdup(u->ip), xstrdup("--port"), text("%lld", (long long)(u->agent_port + i)),
                          xstrdup("--hostname"), host, xstrdup("--work_dir"), text("%s/%s", dir, name),
-                         xstrdup("--runtime_dir"), text("%s/%s/run", dir, name), xstrdup("--resources"),
-                         agent_share(u, i)));
+                         xstrdup("--runtime_dir"), text("%s/%s/run", dir, name), xstrdup("--cgroups_root"),
+                         text("%s/%s", u->cgroups_root, name), xstrdup("--resources"), agent_share(u, i)));
     }
     add_role(u, count - 1, "marathon",
              argv_of(11, xstrdup("marathon"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port),

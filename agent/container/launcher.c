@@ -416,6 +416,7 @@ static void on_close(struct launcher *base)
     l->news_timer = loop_timer_remove(l->news_timer);
     for (size_t i = 0; i < CONTAINER_ENDED_KEPT_MAX; i++)
         free(l->kept[i]);
+    container_cgroups_remove_root(&l->cgroups);
     close_fd(l->socket_fd);
     close_fd(l->containers_fd);
     close_fd(l->runtime_fd);

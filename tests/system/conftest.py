@@ -74,6 +74,9 @@ def leftovers(directory):
     left = [f"process {pid}: {line}" for pid, line in processes_mentioning(str(directory))]
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
     left += [f"mount {line}" for line in mounts.splitlines() if str(directory) in line]
+    if pathlib.Path(directory).exists():
+        st = os.stat(directory)
+        left += [f"cgroup {p}" for p in pathlib.Path("/sys/fs/cgroup").glob(f"*/muster/up-{st.st_dev:x}-{st.st_ino:x}")]
     # The sandboxes say which containers there were; other clusters on this machine have their own.
     containers = {p.name for p in pathlib.Path(directory).glob("agent-*/slaves/*/frameworks/*/executors/*/runs/*")}
     for path in pathlib.Path("/sys/fs/cgroup").glob("**/cgroup.procs"):

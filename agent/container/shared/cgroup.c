@@ -124,6 +124,16 @@ static int make_root(struct container_hierarchy *h, const char *root)
     return access(h->path, W_OK | X_OK) < 0 ? -errno : 0;
 }
 
+void container_cgroups_remove_root(const struct container_cgroups *g)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        char path[sizeof(g->at[i].path)];
+        memcpy(path, g->at[i].path, sizeof(path));
+        while (strlen(path) > g->at[i].mount_length && rmdir(path) == 0)
+            *strrchr(path, '/') = '\0';
+    }
+}
+
 static void add_hierarchy(struct container_cgroups *g, const struct mount_line *m, const char *root, struct buf *missing)
 {
     struct container_hierarchy h = {.v2 = strcmp(m->type, "cgroup2") == 0};
@@ -145,7 +155,12 @@ static void add_hierarchy(struct container_cgroups *g, const struct mount_line *
     if ((h.controllers == 0 && !h.v2) || g->count == CONTAINER_HIERARCHIES_MAX)
         return;
     unsigned offered = h.controllers;
+    /* Another agent that leaves may remove a shared parent just before we are in it. */
     int rc = make_root(&h, root);
+    for (int again = 0; rc == -ENOENT && again < 3; again++) {
+        h.path[h.mount_length] = '\0';
+        rc = make_root(&h, root);
+    }
     unsigned lost = rc < 0 ? offered : offered & ~h.controllers;
     for (size_t i = 0; i < CONTROLLER_COUNT; i++)
         if (lost & controllers[i].bit)

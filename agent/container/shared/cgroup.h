@@ -32,6 +32,10 @@ struct container_cgroups {
     size_t count;
 };
 
+/* Removes the folders that container_cgroups_detect made, as far as they are empty: containers that run on, and other
+ * agents, keep theirs. */
+void container_cgroups_remove_root(const struct container_cgroups *g);
+
 /* Finds the hierarchies in the text of /proc/self/mountinfo and makes the folder `root` (may have several components) in
  * each. What cannot be used is left out, with a line `cgroup NAME: why` added to missing. */
 void container_cgroups_detect(const char *mountinfo, const char *root, struct container_cgroups *out, struct buf *missing);
