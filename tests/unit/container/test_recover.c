@@ -2,6 +2,7 @@
  * test_recover.c - the agent goes away and comes back; supervisors vanish. */
 #include "world.h"
 
+#include <dirent.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -270,16 +271,27 @@ static void test_recover__pid_alone_is_not_trusted(void **state)
     assert_int_equal(waitpid(other, NULL, 0), other);
 }
 
+/* It has its name once it has served; 0: there is none. */
 static pid_t zygote_of_this_process(void)
 {
-    char command[64], text[32] = "";
-    (void)snprintf(command, sizeof(command), "pgrep -P %d -x muster-zygote", (int)getpid());
-    FILE *f = popen(command, "r");
-    assert_non_null(f);
-    if (fgets(text, sizeof(text), f) == NULL)
-        text[0] = '\0';
-    (void)pclose(f);
-    return (pid_t)atoi(text);
+    DIR *proc = opendir("/proc");
+    assert_non_null(proc);
+    pid_t found = 0;
+    for (struct dirent *e; found == 0 && (e = readdir(proc)) != NULL;) {
+        char path[300], name[32];
+        int pid, parent;
+        char state;
+        (void)snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
+        FILE *f = e->d_name[0] >= '1' && e->d_name[0] <= '9' ? fopen(path, "re") : NULL;
+        if (f == NULL)
+            continue;
+        if (fscanf(f, "%d (%31[^)]) %c %d", &pid, name, &state, &parent) == 4 && parent == (int)getpid() && state != 'Z' &&
+            strcmp(name, "muster-zygote") == 0)
+            found = pid;
+        (void)fclose(f);
+    }
+    (void)closedir(proc);
+    return found;
 }
 
 /* Supervisors do not need the process they were forked from, and without it they are executed directly. */
@@ -307,6 +319,7 @@ static void test_zygote__killed(void **state)
 static void test_zygote__destroy_before_its_answer(void **state)
 {
     struct world *w = *state;
+    start(w, "before");
     pid_t zygote = zygote_of_this_process();
     assert_true(zygote > 0);
     assert_int_equal(kill(zygote, SIGSTOP), 0);
@@ -317,6 +330,8 @@ static void test_zygote__destroy_before_its_answer(void **state)
     assert_int_equal(world_find(w, "a")->ended, 0);
     assert_int_equal(kill(zygote, SIGCONT), 0);
     assert_int_equal(world_await_end(w, "a")->reason, LAUNCHER_END_DESTROYED);
+    let_go(w, "before");
+    assert_int_equal(WEXITSTATUS(world_await_end(w, "before")->status), 5);
 }
 
 static void test_open__second_agent_is_refused(void **state)
