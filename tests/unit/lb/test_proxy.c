@@ -1,0 +1,833 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * test_proxy.c - the user-space plane with real sockets: VIPs on 127.64.x.y, back ends on 127.0.0.1, the test is client and
+ * server at once while the proxy has threads of its own. Every wait is bounded by the sockets' time-outs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "lb/plane.h"
+
+#define BACKENDS 4
+#define WAIT_S 10
+
+struct world {
+    struct lb_plane *plane;
+    struct lb_endpoint vip, udp_vip;
+    int servers[BACKENDS]; /* listeners */
+    struct lb_backend backends[BACKENDS];
+};
+
+/* -- sockets ----------------------------------------------------------------------------------------------------- */
+
+static void set_timeouts(int fd)
+{
+    struct timeval wait = {.tv_sec = WAIT_S};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)), 0);
+}
+
+static int bound(const char *ip, int type, struct lb_endpoint *at)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    memset(at, 0, sizeof(*at));
+    at->protocol = type == SOCK_DGRAM ? LB_UDP : LB_TCP;
+    assert_int_equal(lb_endpoint_parse_ip(ip, at), 0);
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    len = lb_endpoint_to_sockaddr(at, &address);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    lb_endpoint_from_sockaddr(&address, at);
+    set_timeouts(fd);
+    return fd;
+}
+
+/* An address of our own with a port that is free just now. */
+static struct lb_endpoint free_vip(int type)
+{
+    char ip[32];
+    struct lb_endpoint at;
+    (void)snprintf(ip, sizeof(ip), "127.64.%u.%u", (unsigned)getpid() >> 8 & 255, 1 + (unsigned)getpid() % 254);
+    (void)close(bound(ip, type, &at));
+    return at;
+}
+
+static int try_connect(const struct lb_endpoint *to)
+{
+    struct sockaddr_storage address;
+    socklen_t len = lb_endpoint_to_sockaddr(to, &address);
+    int fd = socket(AF_INET, (to->protocol == LB_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    set_timeouts(fd);
+    if (connect(fd, (struct sockaddr *)&address, len) == 0)
+        return fd;
+    int result = -errno;
+    (void)close(fd);
+    return result;
+}
+
+static int connect_to(const struct lb_endpoint *to)
+{
+    int fd = try_connect(to);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+/* Accepts at whichever of the back ends a connection comes to. */
+static int accept_any(struct world *w, int *which)
+{
+    struct pollfd fds[BACKENDS];
+    for (int i = 0; i < BACKENDS; i++)
+        fds[i] = (struct pollfd){.fd = w->servers[i], .events = POLLIN};
+    assert_true(poll(fds, BACKENDS, WAIT_S * 1000) > 0);
+    for (int i = 0; i < BACKENDS; i++)
+        if (fds[i].revents & POLLIN) {
+            int fd = accept4(w->servers[i], NULL, NULL, SOCK_CLOEXEC);
+            assert_true(fd >= 0);
+            set_timeouts(fd);
+            if (which)
+                *which = i;
+            return fd;
+        }
+    fail_msg("nobody came");
+    return -1;
+}
+
+static void send_text(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void expect_text(int fd, const char *text)
+{
+    char got[256] = "";
+    assert_int_equal(recv(fd, got, strlen(text), MSG_WAITALL), strlen(text));
+    assert_string_equal(got, text);
+}
+
+static void expect_end(int fd)
+{
+    char c;
+    assert_int_equal(recv(fd, &c, 1, 0), 0);
+}
+
+static void expect_reset(int fd)
+{
+    char c;
+    assert_int_equal(recv(fd, &c, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+}
+
+static void close_reset(int fd)
+{
+    struct linger linger = {.l_onoff = 1};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+    (void)close(fd);
+}
+
+/* A client, the back end's side of its connection, and words that went both ways. */
+static void open_pair(struct world *w, int *client, int *server, int *which)
+{
+    *client = connect_to(&w->vip);
+    *server = accept_any(w, which);
+    send_text(*client, "ping");
+    expect_text(*server, "ping");
+    send_text(*server, "pong");
+    expect_text(*client, "pong");
+}
+
+/* -- the plane --------------------------------------------------------------------------------------------------- */
+
+static void apply(struct world *w, const struct lb_endpoint *vip, const struct lb_backend *backends, size_t count)
+{
+    struct lb_change change = {.vip = *vip, .name = "x", .backends = backends, .backend_count = count};
+    w->plane->ops->apply(w->plane, &change, 1);
+}
+
+static void apply_removal(struct world *w, const struct lb_endpoint *vip)
+{
+    struct lb_change change = {.vip = *vip, .name = "x", .is_removed = true};
+    w->plane->ops->apply(w->plane, &change, 1);
+}
+
+struct numbers {
+    struct lb_counters vip, backends[BACKENDS];
+    struct world *w;
+};
+
+static void note_numbers(void *ctx, const struct lb_endpoint *backend, const struct lb_counters *counters)
+{
+    struct numbers *n = ctx;
+    if (backend == NULL)
+        n->vip = *counters;
+    for (int i = 0; backend != NULL && i < BACKENDS; i++)
+        if (lb_endpoint_compare(backend, &n->w->backends[i].at) == 0)
+            n->backends[i] = *counters;
+}
+
+static struct numbers numbers(struct world *w, const struct lb_endpoint *vip)
+{
+    struct numbers n = {.w = w};
+    w->plane->ops->counters(w->plane, vip, note_numbers, &n);
+    return n;
+}
+
+/* The proxy ends connections a moment after we did. */
+static void wait_until_idle(struct world *w, const struct lb_endpoint *vip)
+{
+    for (int i = 0; i < 5000 && numbers(w, vip).vip.active > 0; i++)
+        (void)poll(NULL, 0, 1);
+    assert_int_equal(numbers(w, vip).vip.active, 0);
+}
+
+static int setup_with(void **state, struct lb_proxy_config config)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct err err = {0};
+    config.threads = 2;
+    config.seed = 1;
+    if (lb_plane_proxy_new(&config, &w->plane, &err) != 0)
+        fail_msg("%s", err.text);
+    w->vip = free_vip(SOCK_STREAM);
+    w->udp_vip = free_vip(SOCK_DGRAM);
+    for (int i = 0; i < BACKENDS; i++) {
+        w->servers[i] = bound("127.0.0.1", SOCK_STREAM, &w->backends[i].at);
+        assert_int_equal(listen(w->servers[i], 1024), 0);
+    }
+    *state = w;
+    return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, (struct lb_proxy_config){.connect_timeout_ms = 150, .udp_timeout_ms = 60000});
+}
+
+static int setup_impatient(void **state)
+{
+    return setup_with(state, (struct lb_proxy_config){.udp_timeout_ms = 50});
+}
+
+static int setup_narrow(void **state)
+{
+    return setup_with(state, (struct lb_proxy_config){.descriptors_max = 1 + 2 * 8});
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+    w->plane->ops->close(w->plane, true);
+    for (int i = 0; i < BACKENDS; i++)
+        (void)close(w->servers[i]);
+    free(w);
+    return 0;
+}
+
+/* -- connections ------------------------------------------------------------------------------------------------- */
+
+static void test_proxy__carries_bytes_and_both_ends(void **state)
+{
+    struct world *w = *state;
+    int client, server;
+    apply(w, &w->vip, w->backends, BACKENDS);
+    open_pair(w, &client, &server, NULL);
+    struct numbers n = numbers(w, &w->vip);
+    assert_int_equal(n.vip.connections, 1);
+    assert_int_equal(n.vip.active, 1);
+    assert_int_equal(n.vip.bytes_in, 4);
+    assert_int_equal(n.vip.bytes_out, 4);
+    (void)close(client);
+    expect_end(server);
+    (void)close(server);
+    wait_until_idle(w, &w->vip);
+}
+
+static void test_proxy__server_may_speak_first(void **state)
+{
+    struct world *w = *state;
+    apply(w, &w->vip, w->backends, 1);
+    int client = connect_to(&w->vip), server = accept_any(w, NULL);
+    send_text(server, "welcome");
+    expect_text(client, "welcome");
+    (void)close(server);
+    expect_end(client);
+    (void)close(client);
+}
+
+static void test_proxy__half_close_goes_through(void **state)
+{
+    struct world *w = *state;
+    int client, server;
+    apply(w, &w->vip, w->backends, BACKENDS);
+    open_pair(w, &client, &server, NULL);
+    send_text(client, "last words");
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+    expect_text(server, "last words");
+    expect_end(server);
+    send_text(server, "answer after the end");
+    expect_text(client, "answer after the end");
+    (void)close(server);
+    expect_end(client);
+    (void)close(client);
+    wait_until_idle(w, &w->vip);
+}
+
+static void test_proxy__resets_go_through_both_ways(void **state)
+{
+    struct world *w = *state;
+    int client, server;
+    apply(w, &w->vip, w->backends, BACKENDS);
+    open_pair(w, &client, &server, NULL);
+    close_reset(server);
+    expect_reset(client);
+    (void)close(client);
+    open_pair(w, &client, &server, NULL);
+    close_reset(client);
+    expect_reset(server);
+    (void)close(server);
+    /* after a half-close nothing is read from the client any more: its reset must be noticed all the same */
+    open_pair(w, &client, &server, NULL);
+    assert_int_equal(shutdown(client, SHUT_WR), 0);
+    expect_end(server);
+    close_reset(client);
+    struct pollfd broken = {.fd = server};
+    assert_int_equal(poll(&broken, 1, WAIT_S * 1000), 1);
+    assert_true(broken.revents & POLLERR);
+    (void)close(server);
+    wait_until_idle(w, &w->vip);
+}
+
+static void test_proxy__dead_back_end_is_passed_over_and_left_out(void **state)
+{
+    struct world *w = *state;
+    (void)close(w->servers[0]);
+    w->servers[0] = -1;
+    apply(w, &w->vip, w->backends, 2);
+    for (int i = 0; i < 40; i++) {
+        int client, server, which;
+        open_pair(w, &client, &server, &which);
+        assert_int_equal(which, 1);
+        (void)close(client);
+        (void)close(server);
+    }
+    struct numbers n = numbers(w, &w->vip);
+    assert_int_equal(n.vip.failures, 0);
+    assert_in_range(n.backends[0].failures, 3, 4); /* then it was left out; two threads may count at once */
+    assert_true(n.backends[0].is_ejected);
+    assert_int_equal(n.backends[0].connections, 0);
+    assert_int_equal(n.backends[0].active, 0);
+}
+
+/* A back end whose queue is full drops connection requests, as a host that is down does. */
+static void test_proxy__silent_back_end_times_out_and_the_next_is_tried(void **state)
+{
+    struct world *w = *state;
+    int fillers[8], filled = 0;
+    assert_int_equal(listen(w->servers[0], 0), 0);
+    for (int i = 0; i < 8; i++) {
+        struct sockaddr_storage address;
+        socklen_t len = lb_endpoint_to_sockaddr(&w->backends[0].at, &address);
+        fillers[filled] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(fillers[filled++], (struct sockaddr *)&address, len); /* some get in, some hang */
+    }
+    apply(w, &w->vip, w->backends, 2);
+    int which = 0, waiting = w->servers[0];
+    w->servers[0] = -1; /* nobody is taken from its queue */
+    for (int i = 0; i < 6; i++) {
+        int client, server;
+        open_pair(w, &client, &server, &which);
+        assert_int_equal(which, 1);
+        (void)close(client);
+        (void)close(server);
+    }
+    assert_true(numbers(w, &w->vip).backends[0].failures > 0);
+    for (int i = 0; i < filled; i++)
+        (void)close(fillers[i]);
+    w->servers[0] = waiting;
+}
+
+static void test_proxy__without_a_back_end_clients_are_reset(void **state)
+{
+    struct world *w = *state;
+    apply(w, &w->vip, NULL, 0);
+    int client = try_connect(&w->vip);
+    if (client >= 0) {
+        expect_reset(client);
+        (void)close(client);
+    } else {
+        assert_int_equal(client, -ECONNRESET);
+    }
+    for (int i = 0; i < BACKENDS; i++) {
+        (void)close(w->servers[i]);
+        w->servers[i] = -1;
+    }
+    apply(w, &w->vip, w->backends, BACKENDS);
+    client = try_connect(&w->vip);
+    if (client >= 0) {
+        expect_reset(client);
+        (void)close(client);
+    }
+    wait_until_idle(w, &w->vip);
+    assert_int_equal(numbers(w, &w->vip).vip.failures, 2);
+}
+
+static void test_proxy__draining_back_end_keeps_its_connections_only(void **state)
+{
+    struct world *w = *state;
+    int client, server;
+    apply(w, &w->vip, w->backends, 1);
+    open_pair(w, &client, &server, NULL);
+    w->backends[0].is_draining = true;
+    apply(w, &w->vip, w->backends, 2);
+    for (int i = 0; i < 20; i++) {
+        int other_client, other_server, which;
+        open_pair(w, &other_client, &other_server, &which);
+        assert_int_equal(which, 1);
+        (void)close(other_client);
+        (void)close(other_server);
+    }
+    send_text(client, "still here");
+    expect_text(server, "still here");
+    assert_int_equal(numbers(w, &w->vip).backends[0].active, 1);
+    (void)close(client);
+    (void)close(server);
+}
+
+static void test_proxy__established_connections_outlive_every_change(void **state)
+{
+    struct world *w = *state;
+    int clients[20], servers[20];
+    apply(w, &w->vip, w->backends, 2);
+    for (int i = 0; i < 20; i++)
+        open_pair(w, &clients[i], &servers[i], NULL);
+    for (int round = 0; round < 50; round++) {
+        apply(w, &w->vip, w->backends + round % 3, 1 + (size_t)round % 2);
+        if (round % 10 == 9)
+            apply_removal(w, &w->vip);
+    }
+    assert_int_equal(try_connect(&w->vip), -ECONNREFUSED);
+    for (int i = 0; i < 20; i++) {
+        send_text(clients[i], "on");
+        expect_text(servers[i], "on");
+        send_text(servers[i], "and on");
+        expect_text(clients[i], "and on");
+        (void)close(clients[i]);
+        expect_end(servers[i]);
+        (void)close(servers[i]);
+    }
+}
+
+static void test_proxy__a_thousand_connections_are_spread(void **state)
+{
+    enum { COUNT = 1000 };
+    static int clients[COUNT], servers[COUNT];
+    struct world *w = *state;
+    apply(w, &w->vip, w->backends, BACKENDS);
+    for (int i = 0; i < COUNT; i++)
+        open_pair(w, &clients[i], &servers[i], NULL);
+    struct numbers n = numbers(w, &w->vip);
+    assert_int_equal(n.vip.active, COUNT);
+    for (int i = 0; i < BACKENDS; i++)
+        assert_in_range(n.backends[i].active, COUNT / BACKENDS - 10, COUNT / BACKENDS + 10);
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(clients[i]);
+        (void)close(servers[i]);
+    }
+    wait_until_idle(w, &w->vip);
+}
+
+/* -- much data --------------------------------------------------------------------------------------------------- */
+
+struct transfer {
+    int fd;
+    size_t bytes;
+    uint64_t hash;
+    uint32_t seed;
+};
+
+static uint64_t add_to_hash(uint64_t hash, const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static void *send_much(void *ctx)
+{
+    struct transfer *t = ctx;
+    uint8_t bytes[40000];
+    for (size_t done = 0; done < t->bytes;) {
+        size_t len = 1 + (t->seed = t->seed * 1103515245 + 12345) % sizeof(bytes);
+        if (len > t->bytes - done)
+            len = t->bytes - done;
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = (uint8_t)((t->seed = t->seed * 1103515245 + 12345) >> 16);
+        for (size_t sent = 0; sent < len;) {
+            ssize_t n = send(t->fd, bytes + sent, len - sent, MSG_NOSIGNAL);
+            if (n <= 0)
+                return NULL;
+            sent += (size_t)n;
+        }
+        t->hash = add_to_hash(t->hash, bytes, len);
+        done += len;
+    }
+    (void)shutdown(t->fd, SHUT_WR);
+    return t;
+}
+
+static void *receive_much(void *ctx)
+{
+    struct transfer *t = ctx;
+    uint8_t bytes[40000];
+    for (;;) {
+        ssize_t n = recv(t->fd, bytes, sizeof(bytes), 0);
+        if (n <= 0)
+            return n == 0 ? t : NULL;
+        t->hash = add_to_hash(t->hash, bytes, (size_t)n);
+        t->bytes += (size_t)n;
+    }
+}
+
+static void test_proxy__much_data_both_ways_at_once_arrives_whole(void **state)
+{
+    enum { BYTES = 12 << 20 };
+    struct world *w = *state;
+    int client, server;
+    apply(w, &w->vip, w->backends, 1);
+    open_pair(w, &client, &server, NULL);
+    struct transfer out[2] = {{.fd = client, .bytes = BYTES, .seed = 1}, {.fd = server, .bytes = BYTES, .seed = 2}};
+    struct transfer in[2] = {{.fd = server}, {.fd = client}};
+    pthread_t threads[4];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, send_much, &out[i]), 0);
+        assert_int_equal(pthread_create(&threads[2 + i], NULL, receive_much, &in[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        void *result;
+        assert_int_equal(pthread_join(threads[i], &result), 0);
+        assert_non_null(result);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(in[i].bytes, BYTES);
+        assert_true(in[i].hash == out[i].hash);
+    }
+    assert_true(numbers(w, &w->vip).vip.bytes_in == BYTES + 4);
+    (void)close(client);
+    (void)close(server);
+    wait_until_idle(w, &w->vip);
+}
+
+/* Who does not read holds up the sender, after what the sockets and one buffer hold; nothing is lost. */
+static void test_proxy__slow_reader_holds_up_the_sender(void **state)
+{
+    static uint8_t bytes[1 << 16];
+    struct world *w = *state;
+    int client, server;
+    size_t sent = 0, got = 0;
+    apply(w, &w->vip, w->backends, 1);
+    open_pair(w, &client, &server, NULL);
+    assert_int_equal(fcntl(server, F_SETFL, O_NONBLOCK), 0);
+    for (struct pollfd p = {.fd = server, .events = POLLOUT}; poll(&p, 1, 300) > 0;) {
+        ssize_t n = send(server, bytes, sizeof(bytes), MSG_NOSIGNAL);
+        sent += n > 0 ? (size_t)n : 0;
+        assert_true(sent < 64u << 20);
+    }
+    assert_int_equal(shutdown(server, SHUT_WR), 0);
+    for (;;) {
+        ssize_t n = recv(client, bytes, sizeof(bytes), 0);
+        assert_true(n >= 0);
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    assert_int_equal(got, sent);
+    (void)close(client);
+    (void)close(server);
+}
+
+/* -- listeners and limits ---------------------------------------------------------------------------------------- */
+
+static void test_proxy__taken_port_is_a_problem_until_it_is_free(void **state)
+{
+    struct world *w = *state;
+    struct err err = {0};
+    char ip[LB_ENDPOINT_TEXT_SIZE];
+    struct lb_endpoint taken;
+    lb_endpoint_format_ip(&w->vip, ip);
+    int holder = bound(ip, SOCK_STREAM, &taken);
+    assert_int_equal(listen(holder, 1), 0);
+    apply(w, &taken, w->backends, 1);
+    assert_non_null(strstr(w->plane->ops->problem(w->plane, &taken), "in use"));
+    assert_int_equal(w->plane->ops->repair(w->plane, &err), 0);
+    (void)close(holder);
+    assert_int_equal(w->plane->ops->repair(w->plane, &err), 1);
+    assert_null(w->plane->ops->problem(w->plane, &taken));
+    w->vip = taken;
+    int client, server;
+    open_pair(w, &client, &server, NULL);
+    (void)close(client);
+    (void)close(server);
+}
+
+static void test_proxy__address_of_nobody_is_a_problem(void **state)
+{
+    struct world *w = *state;
+    struct lb_endpoint vip = {.port = 80};
+    assert_int_equal(lb_endpoint_parse_ip("192.0.2.1", &vip), 0);
+    apply(w, &vip, w->backends, 1);
+    assert_non_null(strstr(w->plane->ops->problem(w->plane, &vip), "not local"));
+    apply_removal(w, &vip);
+    assert_null(w->plane->ops->problem(w->plane, &vip));
+}
+
+/* Eight connections fit (setup_narrow); who comes further is turned away at once and fits again later. */
+static void test_proxy__full_proxy_turns_away_and_recovers(void **state)
+{
+    struct world *w = *state;
+    int clients[8], servers[8];
+    apply(w, &w->vip, w->backends, BACKENDS);
+    for (int i = 0; i < 8; i++)
+        open_pair(w, &clients[i], &servers[i], NULL);
+    for (int i = 0; i < 5; i++) {
+        int further = try_connect(&w->vip);
+        if (further >= 0) {
+            expect_reset(further);
+            (void)close(further);
+        }
+    }
+    (void)close(clients[0]);
+    expect_end(servers[0]);
+    (void)close(servers[0]);
+    for (int i = 0; i < 5000 && numbers(w, &w->vip).vip.active > 7; i++)
+        (void)poll(NULL, 0, 1);
+    open_pair(w, &clients[0], &servers[0], NULL);
+    for (int i = 0; i < 8; i++) {
+        (void)close(clients[i]);
+        (void)close(servers[i]);
+    }
+}
+
+static void test_proxy__ten_thousand_changes_of_many_vips(void **state)
+{
+    struct world *w = *state;
+    struct lb_change changes[500];
+    for (size_t i = 0; i < 500; i++)
+        changes[i] = (struct lb_change){.vip = lb_endpoint_of_ipv4(LB_TCP, 0x7f7f0000u + (uint32_t)i, w->vip.port),
+                                        .name = "",
+                                        .backends = w->backends,
+                                        .backend_count = BACKENDS};
+    for (int round = 0; round < 20; round++) {
+        for (size_t i = 0; i < 500; i++)
+            changes[i].is_removed = round % 5 == 4;
+        w->plane->ops->apply(w->plane, changes, 500);
+    }
+    assert_int_equal(try_connect(&changes[7].vip), -ECONNREFUSED);
+}
+
+/* -- UDP --------------------------------------------------------------------------------------------------------- */
+
+static int udp_server(struct lb_backend *backend)
+{
+    backend->is_draining = false;
+    return bound("127.0.0.1", SOCK_DGRAM, &backend->at);
+}
+
+static void answer(int server, const char *question, const char *text)
+{
+    char got[256] = "";
+    struct sockaddr_storage from;
+    socklen_t len = sizeof(from);
+    ssize_t n = recvfrom(server, got, sizeof(got) - 1, 0, (struct sockaddr *)&from, &len);
+    assert_int_equal(n, strlen(question));
+    assert_string_equal(got, question);
+    assert_int_equal(sendto(server, text, strlen(text), 0, (struct sockaddr *)&from, len), strlen(text));
+}
+
+static void test_proxy__udp_flows_answer_from_the_vip_and_leave_a_gone_back_end(void **state)
+{
+    struct world *w = *state;
+    struct lb_backend backends[2];
+    int servers[2] = {udp_server(&backends[0]), udp_server(&backends[1])};
+    apply(w, &w->udp_vip, &backends[0], 1);
+    int client = connect_to(&w->udp_vip); /* connected: an answer from elsewhere would not be seen */
+    send_text(client, "one");
+    answer(servers[0], "one", "first");
+    expect_text(client, "first");
+    apply(w, &w->udp_vip, backends, 2);
+    send_text(client, "two"); /* the flow stays */
+    answer(servers[0], "two", "first");
+    expect_text(client, "first");
+    backends[0].is_draining = true;
+    apply(w, &w->udp_vip, backends, 2);
+    send_text(client, "three");
+    answer(servers[0], "three", "first");
+    expect_text(client, "first");
+    apply(w, &w->udp_vip, &backends[1], 1);
+    for (int i = 0; i < 5000 && numbers(w, &w->udp_vip).vip.active > 0; i++)
+        (void)poll(NULL, 0, 1);
+    send_text(client, "four");
+    answer(servers[1], "four", "second");
+    expect_text(client, "second");
+    apply_removal(w, &w->udp_vip);
+    (void)close(client);
+    (void)close(servers[0]);
+    (void)close(servers[1]);
+}
+
+static void test_proxy__udp_flow_goes_elsewhere_when_nobody_listens(void **state)
+{
+    struct world *w = *state;
+    struct lb_backend backends[2];
+    int servers[2] = {udp_server(&backends[0]), udp_server(&backends[1])};
+    struct timeval brief = {.tv_usec = 20000};
+    (void)close(servers[0]);
+    apply(w, &w->udp_vip, backends, 2);
+    int client = connect_to(&w->udp_vip);
+    assert_int_equal(setsockopt(servers[1], SOL_SOCKET, SO_RCVTIMEO, &brief, sizeof(brief)), 0);
+    char got[16];
+    ssize_t n = -1;
+    for (int i = 0; i < 200 && n < 0; i++) { /* each refused packet makes a new choice, three refusals leave it out */
+        send_text(client, "x");
+        n = recv(servers[1], got, sizeof(got), 0);
+    }
+    assert_int_equal(n, 1);
+    (void)close(client);
+    (void)close(servers[1]);
+}
+
+static void test_proxy__silent_udp_flow_ends(void **state)
+{
+    struct world *w = *state;
+    struct lb_backend backend;
+    int server = udp_server(&backend);
+    apply(w, &w->udp_vip, &backend, 1);
+    int client = connect_to(&w->udp_vip);
+    send_text(client, "one");
+    answer(server, "one", "first");
+    expect_text(client, "first");
+    wait_until_idle(w, &w->udp_vip);
+    assert_int_equal(numbers(w, &w->udp_vip).vip.connections, 1);
+    (void)close(client);
+    (void)close(server);
+}
+
+/* -- everything at once ------------------------------------------------------------------------------------------ */
+
+struct storm {
+    struct world *w;
+    atomic_bool is_over, is_served;
+    atomic_uint good, bad;
+};
+
+static void *serve_storm(void *ctx)
+{
+    struct storm *s = ctx;
+    while (!atomic_load(&s->is_served)) {
+        struct pollfd fds[BACKENDS];
+        for (int i = 0; i < BACKENDS; i++)
+            fds[i] = (struct pollfd){.fd = s->w->servers[i], .events = POLLIN};
+        if (poll(fds, BACKENDS, 50) <= 0)
+            continue;
+        for (int i = 0; i < BACKENDS; i++) {
+            char got[8];
+            if (!(fds[i].revents & POLLIN))
+                continue;
+            int fd = accept4(s->w->servers[i], NULL, NULL, SOCK_CLOEXEC);
+            ssize_t n = fd >= 0 ? recv(fd, got, sizeof(got), 0) : -1;
+            if (n > 0)
+                (void)!send(fd, got, (size_t)n, MSG_NOSIGNAL);
+            if (fd >= 0)
+                (void)close(fd);
+        }
+    }
+    return NULL;
+}
+
+static void *call_storm(void *ctx)
+{
+    struct storm *s = ctx;
+    while (!atomic_load(&s->is_over)) {
+        char got[8];
+        int fd = try_connect(&s->w->vip);
+        bool is_good = fd >= 0 && send(fd, "hello", 5, MSG_NOSIGNAL) == 5 && recv(fd, got, 5, MSG_WAITALL) == 5;
+        atomic_fetch_add(is_good ? &s->good : &s->bad, 1);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    return NULL;
+}
+
+/* Back ends come and go under load; as long as one is open, nobody fails. */
+static void test_proxy__changes_under_load_fail_nobody(void **state)
+{
+    struct world *w = *state;
+    struct storm storm = {.w = w};
+    pthread_t threads[4];
+    apply(w, &w->vip, w->backends, BACKENDS);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, i == 0 ? serve_storm : call_storm, &storm), 0);
+    for (int round = 0; round < 300; round++) {
+        for (int i = 0; i < BACKENDS; i++)
+            w->backends[i].is_draining = i != round % BACKENDS && (round + i) % 3 == 0;
+        apply(w, &w->vip, w->backends + round % 2, BACKENDS - 1 - (size_t)round % 2);
+        (void)numbers(w, &w->vip);
+        (void)poll(NULL, 0, 2);
+    }
+    for (int i = 0; i < BACKENDS; i++)
+        w->backends[i].is_draining = false;
+    apply(w, &w->vip, w->backends, BACKENDS);
+    atomic_store(&storm.is_over, true);
+    for (int i = 1; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    atomic_store(&storm.is_served, true); /* not before the last caller has its answer */
+    assert_int_equal(pthread_join(threads[0], NULL), 0);
+    assert_true(atomic_load(&storm.good) > 20);
+    assert_int_equal(atomic_load(&storm.bad), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_proxy__carries_bytes_and_both_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__server_may_speak_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__half_close_goes_through, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__resets_go_through_both_ways, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__dead_back_end_is_passed_over_and_left_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__silent_back_end_times_out_and_the_next_is_tried, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__without_a_back_end_clients_are_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__draining_back_end_keeps_its_connections_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__established_connections_outlive_every_change, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__a_thousand_connections_are_spread, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__much_data_both_ways_at_once_arrives_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__slow_reader_holds_up_the_sender, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__taken_port_is_a_problem_until_it_is_free, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__address_of_nobody_is_a_problem, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__full_proxy_turns_away_and_recovers, setup_narrow, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__ten_thousand_changes_of_many_vips, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__udp_flows_answer_from_the_vip_and_leave_a_gone_back_end, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__udp_flow_goes_elsewhere_when_nobody_listens, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__silent_udp_flow_ends, setup_impatient, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__changes_under_load_fail_nobody, setup, teardown),
+    };
+    (void)signal(SIGPIPE, SIG_IGN);
+    cmocka_set_test_filter(getenv("TEST_FILTER"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
