@@ -21,6 +21,7 @@ int cmd_status(int argc, char **argv);
 int cmd_app(int argc, char **argv);
 int cmd_task(int argc, char **argv);
 int cmd_node(int argc, char **argv);
+int cmd_config(int argc, char **argv);
 int cmd_hello(int argc, char **argv);
 
 /* Prints "muster: <text>" to stderr and returns CLI_FAILED. */

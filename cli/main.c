@@ -46,6 +46,7 @@ static const struct command {
     {"dns", dns_main, "run the name server role"},
 #endif
     {"hello", cmd_hello, NULL},
+    {"config", cmd_config, NULL},
 };
 
 /* Parts of the plan that this version does not have: say so instead of "unknown". */

@@ -16,65 +16,10 @@
 #include "common/base/ready.h"
 #include "common/real/loop_ev.h"
 #include "common/real/store_leveldb.h"
+#include "frameworks/marathon/options.h"
 #include "frameworks/marathon/shell.h"
 
 int marathon_main(int argc, char **argv);
-
-#define FIELD(name) offsetof(struct shell_options, name)
-#define STRING(name, value, help)                                                                                          \
-    {                                                                                                                      \
-#name, OPTION_STRING, FIELD(name), value, help, 0, 0, 0                                                            \
-    }
-#define INTEGER(name, value, help, min, max)                                                                               \
-    {                                                                                                                      \
-#name, OPTION_INT, FIELD(name), value, help, 0, min, max                                                           \
-    }
-
-static const struct option_def option_defs[] = {
-    {"master", OPTION_STRING, FIELD(master), NULL, "host:port of the master; several, comma-separated, are tried in turn",
-     OPTION_REQUIRED, 0, 0},
-    STRING(zk, NULL, "not supported yet: state is kept in --work_dir"),
-    STRING(work_dir, "/var/lib/muster/marathon", "directory of the state"),
-    STRING(http_address, "127.0.0.1", "address to listen on"),
-    {"http_port", OPTION_PORT, FIELD(http_port), "8080", "port to listen on, 0 for any", 0, 0, 0},
-    STRING(hostname, NULL, "name under which others reach this process; default: this host's name"),
-    STRING(webui_url, NULL, "URL told to the master; default: http://hostname:http_port"),
-    STRING(framework_name, "marathon", "name of the framework"),
-    STRING(mesos_role, "*", "role of the framework and of every app"),
-    STRING(mesos_user, NULL, "user of tasks whose app names none; default: the user of this process"),
-    {"mesos_authentication_principal", OPTION_STRING, FIELD(principal), NULL, "principal of the framework", 0, 0, 0},
-    {"mesos_authentication_secret", OPTION_STRING, FIELD(secret), NULL, "its secret, or file://PATH of it",
-     OPTION_SECRET | OPTION_FROM_FILE, 0, 0},
-    {"checkpoint", OPTION_BOOL, FIELD(checkpoint), "true", "tasks outlive a restart of their agent", 0, 0, 0},
-    {"ha", OPTION_BOOL, FIELD(ha), "false", "not supported yet: one process keeps the state", 0, 0, 0},
-    {"failover_timeout", OPTION_INT, FIELD(failover_timeout_s), "604800",
-     "seconds for which tasks live on without this process", 0, 0, 1000000000},
-    INTEGER(local_port_min, "10000", "lowest service port", 1, 65535),
-    INTEGER(local_port_max, "20000", "highest service port", 1, 65535),
-    STRING(executor, "//cmd", "only //cmd, the built-in executor, is supported yet"),
-    STRING(env_vars_prefix, NULL, "put before the names of port variables and HOST"),
-    STRING(enable_features, NULL, "comma list; known: task_killing"),
-    {"accepted_resource_roles_default_behavior", OPTION_STRING, FIELD(roles_default_behavior), "any",
-     "any, unreserved or reserved resources for apps without acceptedResourceRoles", 0, 0, 0},
-    STRING(access_control_allow_origin, NULL, "origin allowed by CORS headers, or *"),
-    STRING(mesos_leader_ui_url, NULL, "URL of the master's UI, told by /v2/info"),
-    STRING(metrics_name_prefix, "marathon", "first part of the names of metrics"),
-    {"metrics_prometheus", OPTION_BOOL, FIELD(metrics_prometheus), "true", "serve /metrics/prometheus", 0, 0, 0},
-    INTEGER(task_launch_confirm_timeout, "300000", "ms until a launch that nothing is heard of is repeated", 1, INT32_MAX),
-    INTEGER(task_launch_timeout, "300000", "ms until a task that does not come to run is replaced", 1, INT32_MAX),
-    INTEGER(kill_retry_timeout, "30000", "ms between repetitions of a kill", 1, INT32_MAX),
-    INTEGER(scale_apps_interval, "300000", "ms between checks for surplus instances", 1, INT32_MAX),
-    INTEGER(reconciliation_interval, "600000", "ms between reconciliations with the master", 1, INT32_MAX),
-    INTEGER(decline_offer_duration, "120000", "ms for which declined resources are not offered again", 1, INT32_MAX),
-    INTEGER(min_revive_offers_interval, "100", "ms between two calls for new offers at the least", 1, INT32_MAX),
-    INTEGER(max_running_deployments, "100", "further ones are refused", 1, 1000000),
-    {"max_concurrent_marathon_health_checks", OPTION_INT, FIELD(max_concurrent_health_checks), "256",
-     "health checks under way at a time", 0, 1, 65536},
-    INTEGER(event_stream_max_outstanding_messages, "1024", "a reader of /v2/events that is further behind is cut off", 1,
-            65536),
-    {"logging_level", OPTION_STRING, FIELD(log_level), "info", "debug, info, warning or error", 0, 0, 0},
-};
-#define OPTION_COUNT (sizeof(option_defs) / sizeof(option_defs[0]))
 
 static const char *non_empty(const char *text)
 {
@@ -291,7 +236,7 @@ static int print_help(void)
 {
     struct buf b;
     buf_init(&b, 0);
-    options_help(option_defs, OPTION_COUNT, "muster marathon --master HOST:PORT [options]", &b);
+    options_help(marathon_option_defs, marathon_option_count, "muster marathon --master HOST:PORT [options]", &b);
     fwrite(buf_data(&b), 1, buf_len(&b), stdout);
     buf_deinit(&b);
     return 0;
@@ -302,7 +247,7 @@ int marathon_main(int argc, char **argv)
     struct shell *s = xcalloc(1, sizeof(*s));
     struct err err = {0};
     log_init("marathon", LOG_LEVEL_INFO);
-    int result = options_parse(option_defs, OPTION_COUNT, &s->options, argc, argv, NULL, NULL, &err);
+    int result = options_parse(marathon_option_defs, marathon_option_count, &s->options, argc, argv, NULL, NULL, &err);
     int status = 2;
     if (result == OPTIONS_E_HELP)
         status = print_help();
@@ -310,7 +255,7 @@ int marathon_main(int argc, char **argv)
         fprintf(stderr, "muster marathon: %s\n", err.text);
     else
         status = run(s);
-    options_free(option_defs, OPTION_COUNT, &s->options);
+    options_free(marathon_option_defs, marathon_option_count, &s->options);
     free(s);
     return status;
 }
