@@ -244,8 +244,8 @@ static bool answer_one(struct worker *w, const struct dns_zone_snapshot *snapsho
     }
     if (w->owner->has_all_addresses)
         local = asked_address(m);
-    bool is_local = is_loopback(&ip), is_limited = !is_local && config->rate_limit > 0 && is_over_limit(w, &ip, now_ms);
-    bool is_allowed = is_local || dns_network_has(config->allow, config->allow_count, &ip);
+    bool is_limited = config->rate_limit > 0 && !is_loopback(&ip) && is_over_limit(w, &ip, now_ms);
+    bool is_allowed = dns_network_has(config->allow, config->allow_count, &ip);
     if (is_limited || !is_allowed) {
         w->counts[is_limited ? COUNT_LIMITED : COUNT_REFUSED]++;
         /* Every other answer over the limit says "by TCP", which only who is at that address can follow. */

@@ -113,13 +113,21 @@ static void *upstream_run(void *ctx)
 
 static uint16_t upstream_start(void)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(a);
-    upstream_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(upstream_fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&a, &len), 0);
-    upstream_tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(upstream_tcp, (struct sockaddr *)&a, sizeof(a)), 0);
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    for (unsigned tries = 0;; tries++) { /* the same port by UDP and TCP */
+        socklen_t len = sizeof(a);
+        a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        a.sin_port = 0;
+        upstream_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        upstream_tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(bind(upstream_fd, (struct sockaddr *)&a, sizeof(a)), 0);
+        assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&a, &len), 0);
+        if (bind(upstream_tcp, (struct sockaddr *)&a, sizeof(a)) == 0)
+            break;
+        close(upstream_fd);
+        close(upstream_tcp);
+        assert_true(tries < 20);
+    }
     assert_int_equal(listen(upstream_tcp, 8), 0);
     assert_int_equal(pthread_create(&upstream_thread, NULL, upstream_run, NULL), 0);
     return ntohs(a.sin_port);
@@ -213,11 +221,10 @@ static uint16_t free_port(void)
     return ntohs(a.sin_port);
 }
 
-static int setup(void **state)
+static int start(const char *extra_flag)
 {
     char where[64], http[64], resolvers[64], line[128] = "", ready[16];
     int fds[2];
-    (void)state;
     fake_master_start(&master, 0, SUBSCRIBED(TASK("web.1", "web", "10.9.0.1") "," TASK("web.2", "web", "10.9.0.2")));
     uint16_t upstream_port = upstream_start();
     http_port = free_port();
@@ -232,7 +239,7 @@ static int setup(void **state)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)setenv(READY_FD_VARIABLE, ready, 1);
         (void)execl("/proc/self/exe", "dns", where, http, resolvers, "--port=0", "--threads=2", "--timeout=1secs",
-                    "--logging_level=warning", NULL);
+                    "--logging_level=warning", extra_flag, NULL);
         _exit(127);
     }
     close(fds[1]);
@@ -240,8 +247,21 @@ static int setup(void **state)
     assert_non_null(fgets(line, sizeof(line), f));
     fclose(f);
     assert_int_equal(sscanf(line, "READY 127.0.0.1:%u", &port), 1);
+    return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    start(NULL);
     (void)wait_for("web.marathon.mesos", 2);
     return 0;
+}
+
+static int setup_refusing(void **state)
+{
+    (void)state;
+    return start("--allow=10.0.0.0/8");
 }
 
 static int teardown(void **state)
@@ -423,6 +443,16 @@ static void test_process__tcp_pipelines_and_outlives_nonsense(void **state)
     assert_int_equal(answers_of("web.marathon.mesos"), 2);
 }
 
+static void test_process__strangers_are_refused(void **state)
+{
+    uint8_t packet[512], out[512];
+    (void)state;
+    need_dig();
+    assert_true(exchange(packet, dns_test_query(packet, 7, "leader.mesos", DNS_TYPE_A, 0), out, sizeof(out), 3000) > 0);
+    assert_int_equal(dns_get16(out + 2) & 15, DNS_REFUSED);
+    assert_non_null(strstr(output_of(DIG "+tcp leader.mesos", port), "REFUSED"));
+}
+
 int main(int argc, char **argv)
 {
     if (strcmp(argv[0], "dns") == 0)
@@ -436,6 +466,7 @@ int main(int argc, char **argv)
         TEST(test_process__old_picture_serves_until_the_new_one_is_there),
         TEST(test_process__http),
         TEST(test_process__tcp_pipelines_and_outlives_nonsense),
+        cmocka_unit_test_setup_teardown(test_process__strangers_are_refused, setup_refusing, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
