@@ -35,6 +35,12 @@ static void on_serving(struct master_shell *s)
     ready_notify(s->options->ip, http_server_port(s->server));
 }
 
+static void warn_of_strangers(const char *ip)
+{
+    if (strncmp(ip, "127.", 4) != 0 && strcmp(ip, "::1") != 0)
+        log_warning("listening on %s without authentication: everyone who reaches it can run tasks on every agent", ip);
+}
+
 /* One descriptor per agent and stream: take as many as we may. */
 static void raise_descriptors(void)
 {
@@ -84,6 +90,7 @@ static int run(const struct master_options *options)
         log_error("event loop: %s", strerror(errno));
         return 1;
     }
+    warn_of_strangers(options->ip);
     raise_descriptors();
     struct loop_signal *term = loop_signal_add(shell.loop, SIGTERM, on_signal, &shell);
     struct loop_signal *interrupt = loop_signal_add(shell.loop, SIGINT, on_signal, &shell);

@@ -39,3 +39,17 @@ def test_errors_name_the_object(arguments, status, text):
     done = muster(*arguments)
     assert done.returncode == status, done.stdout + done.stderr
     assert text in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("ip, warned", [("127.0.0.1", False), ("0.0.0.0", True)])
+def test_master_warns_when_strangers_reach_it(tmp_path, ip, warned):
+    master = subprocess.Popen([MUSTER, "master", "--ip", ip, "--port", "0", "--work_dir", tmp_path], stderr=subprocess.PIPE,
+                              text=True)
+    lines = []
+    for line in master.stderr:
+        lines.append(line)
+        if "serves at" in line:
+            break
+    master.terminate()
+    master.communicate(timeout=10)
+    assert any("without authentication" in line for line in lines) == warned, lines
