@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fetch.h - brings the URIs of a spec into the sandbox (facts: mesos 9.6), in a process of its own: as the task's user,
- * without capabilities, with the container's system call filter. Local files are copied here; downloads and unpacking are
- * done by the program behind HELPER_FD_FETCH. */
+ * without capabilities, with no_new_privs and a limit on file sizes, beneath the sandbox only. Local files are copied here;
+ * downloads and unpacking are done by the program behind HELPER_FD_FETCH. */
 #pragma once
 
 #include <sys/types.h>
