@@ -6,29 +6,10 @@
 
 #include "common/base/check.h"
 #include "frameworks/marathon/core.h"
+#include "frameworks/sdk/calls.h"
 
 #define KILLS_PER_STEP_MAX 500 /* the scheduler connection has a bound, and other calls want to go out as well */
 #define KILLS_PAUSE_MS 100
-
-static void send_kill_call(struct marathon *m, const struct instance *i)
-{
-    struct arena *a = marathon_later_arena(m);
-    Mesos__V1__Scheduler__Call *call = arena_new_one(a, Mesos__V1__Scheduler__Call);
-    mesos__v1__scheduler__call__init(call);
-    call->has_type = 1;
-    call->type = MESOS__V1__SCHEDULER__CALL__TYPE__KILL;
-    call->kill = arena_new_one(a, Mesos__V1__Scheduler__Call__Kill);
-    mesos__v1__scheduler__call__kill__init(call->kill);
-    call->kill->task_id = arena_new_one(a, Mesos__V1__TaskID);
-    mesos__v1__task_id__init(call->kill->task_id);
-    call->kill->task_id->value = arena_strdup(a, i->task_id);
-    if (i->agent_id) {
-        call->kill->agent_id = arena_new_one(a, Mesos__V1__AgentID);
-        mesos__v1__agent_id__init(call->kill->agent_id);
-        call->kill->agent_id->value = arena_strdup(a, i->agent_id);
-    }
-    marathon_call(m, call);
-}
 
 void marathon_send_kill(struct marathon *m, struct instance *i)
 {
@@ -37,7 +18,7 @@ void marathon_send_kill(struct marathon *m, struct instance *i)
     if (can_send) {
         m->kills_in_step++;
         m->totals.kills_total++;
-        send_kill_call(m, i);
+        marathon_call(m, sdk_call_kill(marathon_later_arena(m), i->task_id, i->agent_id, -1));
     }
     i->kill_next_ms = m->now_ms + (can_send || !m->is_connected ? m->config.kill_retry_timeout_ms : KILLS_PAUSE_MS);
     marathon_instance_set_timer(m, i);

@@ -8,6 +8,7 @@
 #include "common/resource/resource.h"
 #include "frameworks/marathon/core.h"
 #include "frameworks/marathon/task_info.h"
+#include "frameworks/sdk/calls.h"
 #include "frameworks/sdk/match.h"
 
 #define LAST_OFFERS_MAX 256 /* agents per app that the debug view of the queue remembers */
@@ -23,74 +24,30 @@ struct offer_use { /* one offer of this step */
     struct arena *scratch;
 };
 
-static Mesos__V1__OfferID **offer_ids(struct arena *a, const char *id)
-{
-    Mesos__V1__OfferID **ids = arena_new_array(a, Mesos__V1__OfferID *, 1);
-    ids[0] = arena_new_one(a, Mesos__V1__OfferID);
-    mesos__v1__offer_id__init(ids[0]);
-    ids[0]->value = arena_strdup(a, id);
-    return ids;
-}
-
-static Mesos__V1__Filters *filters(struct arena *a, double refuse_s)
-{
-    Mesos__V1__Filters *f = arena_new_one(a, Mesos__V1__Filters);
-    mesos__v1__filters__init(f);
-    f->has_refuse_seconds = 1;
-    f->refuse_seconds = refuse_s;
-    return f;
-}
-
-static Mesos__V1__Scheduler__Call *new_call(struct arena *a, Mesos__V1__Scheduler__Call__Type type)
-{
-    Mesos__V1__Scheduler__Call *call = arena_new_one(a, Mesos__V1__Scheduler__Call);
-    mesos__v1__scheduler__call__init(call);
-    call->has_type = 1;
-    call->type = type;
-    return call;
-}
-
 static void decline(struct marathon *m, Mesos__V1__Offer *const *offers, const bool *used, size_t count, double refuse_s)
 {
     struct arena *a = marathon_later_arena(m);
-    Mesos__V1__Scheduler__Call *call = new_call(a, MESOS__V1__SCHEDULER__CALL__TYPE__DECLINE);
-    Mesos__V1__Scheduler__Call__Decline *d = arena_new_one(a, Mesos__V1__Scheduler__Call__Decline);
-    mesos__v1__scheduler__call__decline__init(d);
-    d->offer_ids = arena_new_array(a, Mesos__V1__OfferID *, count);
+    const char **ids = arena_new_array(a, const char *, count);
+    size_t n = 0;
     for (size_t k = 0; k < count; k++) {
         if (!used || !used[k])
-            d->offer_ids[d->n_offer_ids++] = offer_ids(a, offers[k]->id->value)[0];
+            ids[n++] = offers[k]->id->value;
     }
-    if (d->n_offer_ids == 0)
+    if (n == 0)
         return;
-    d->filters = filters(a, refuse_s);
-    call->decline = d;
-    m->totals.declines_total += d->n_offer_ids;
-    marathon_call(m, call);
+    m->totals.declines_total += n;
+    marathon_call(m, sdk_call_decline(a, ids, n, refuse_s));
 }
 
 static void accept(struct marathon *m, const struct offer_use *u)
 {
     struct arena *a = marathon_later_arena(m);
-    Mesos__V1__Scheduler__Call *call = new_call(a, MESOS__V1__SCHEDULER__CALL__TYPE__ACCEPT);
-    Mesos__V1__Scheduler__Call__Accept *accept = arena_new_one(a, Mesos__V1__Scheduler__Call__Accept);
-    mesos__v1__scheduler__call__accept__init(accept);
-    accept->offer_ids = offer_ids(a, u->offer->id->value);
-    accept->n_offer_ids = 1;
-    Mesos__V1__Offer__Operation *op = arena_new_one(a, Mesos__V1__Offer__Operation);
-    mesos__v1__offer__operation__init(op);
-    op->has_type = 1;
-    op->type = MESOS__V1__OFFER__OPERATION__TYPE__LAUNCH;
-    op->launch = arena_new_one(a, Mesos__V1__Offer__Operation__Launch);
-    mesos__v1__offer__operation__launch__init(op->launch);
-    op->launch->task_infos = arena_memdup(a, u->tasks, u->task_count * sizeof(u->tasks[0]));
-    CHECK(op->launch->task_infos != NULL);
-    op->launch->n_task_infos = u->task_count;
-    accept->operations = arena_new_array(a, Mesos__V1__Offer__Operation *, 1);
-    accept->operations[0] = op;
-    accept->n_operations = 1;
-    call->accept = accept;
-    marathon_call(m, call);
+    const char *id = u->offer->id->value;
+    Mesos__V1__TaskInfo **tasks = arena_memdup(a, u->tasks, u->task_count * sizeof(u->tasks[0]));
+    /* the call goes out after this step: what it borrows lives as long as it does */
+    Mesos__V1__Offer__Operation **launch = arena_new_one(a, Mesos__V1__Offer__Operation *);
+    *launch = sdk_operation_launch(a, tasks, u->task_count);
+    marathon_call(m, sdk_call_accept(a, &id, 1, launch, 1, -1));
 }
 
 static enum reason reason_of(enum sdk_match match)

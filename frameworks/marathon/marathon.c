@@ -8,6 +8,7 @@
 
 #include "common/base/check.h"
 #include "frameworks/marathon/core.h"
+#include "frameworks/sdk/calls.h"
 
 #define RECONCILE_BATCH 1000
 
@@ -204,29 +205,9 @@ static void trim_all(struct marathon *m)
     }
 }
 
-static void reconcile_some(struct marathon *m, struct instance **tasks, size_t count)
+static void reconcile_some(struct marathon *m, const struct sdk_task *tasks, size_t count)
 {
-    struct arena *a = marathon_later_arena(m);
-    Mesos__V1__Scheduler__Call *call = arena_new_one(a, Mesos__V1__Scheduler__Call);
-    mesos__v1__scheduler__call__init(call);
-    call->has_type = 1;
-    call->type = MESOS__V1__SCHEDULER__CALL__TYPE__RECONCILE;
-    Mesos__V1__Scheduler__Call__Reconcile *r = arena_new_one(a, Mesos__V1__Scheduler__Call__Reconcile);
-    mesos__v1__scheduler__call__reconcile__init(r);
-    r->tasks = arena_new_array(a, Mesos__V1__Scheduler__Call__Reconcile__Task *, count);
-    for (size_t k = 0; k < count; k++) {
-        Mesos__V1__Scheduler__Call__Reconcile__Task *t = arena_new_one(a, Mesos__V1__Scheduler__Call__Reconcile__Task);
-        mesos__v1__scheduler__call__reconcile__task__init(t);
-        t->task_id = arena_new_one(a, Mesos__V1__TaskID);
-        mesos__v1__task_id__init(t->task_id);
-        t->task_id->value = arena_strdup(a, tasks[k]->task_id);
-        t->agent_id = arena_new_one(a, Mesos__V1__AgentID);
-        mesos__v1__agent_id__init(t->agent_id);
-        t->agent_id->value = arena_strdup(a, tasks[k]->agent_id);
-        r->tasks[r->n_tasks++] = t;
-    }
-    call->reconcile = r;
-    marathon_call(m, call);
+    marathon_call(m, sdk_call_reconcile(marathon_later_arena(m), tasks, count));
 }
 
 static void reconcile_all(struct marathon *m)
@@ -234,14 +215,14 @@ static void reconcile_all(struct marathon *m)
     heap_set(&m->timers, &m->reconcile_timer.node, m->now_ms + m->config.reconciliation_interval_ms);
     if (!m->is_settled)
         return;
-    struct instance *batch[RECONCILE_BATCH];
+    struct sdk_task batch[RECONCILE_BATCH];
     size_t count = 0;
     for (struct map_entry *e = map_first(&m->instances); e; e = map_next(e)) {
-        struct instance *i = map_value(e);
+        const struct instance *i = map_value(e);
         /* one whose launch was just sent is not known to the master for sure */
         if (i->task_id == NULL || i->condition == CONDITION_PROVISIONED)
             continue;
-        batch[count++] = i;
+        batch[count++] = (struct sdk_task){.task_id = i->task_id, .agent_id = i->agent_id};
         if (count == RECONCILE_BATCH) {
             reconcile_some(m, batch, count);
             count = 0;

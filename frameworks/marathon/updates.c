@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "frameworks/marathon/core.h"
+#include "frameworks/sdk/calls.h"
 
 static void acknowledge(struct marathon *m, const Mesos__V1__TaskStatus *status)
 {
@@ -84,22 +85,8 @@ static void on_unknown_task(struct marathon *m, const Mesos__V1__TaskStatus *sta
     if (c == CONDITION_UNREACHABLE || c == CONDITION_KILLING || !m->is_connected)
         return;
     marathon_trace(m, "task %s is not known and is killed", status->task_id->value);
-    struct arena *a = marathon_later_arena(m);
-    Mesos__V1__Scheduler__Call *call = arena_new_one(a, Mesos__V1__Scheduler__Call);
-    mesos__v1__scheduler__call__init(call);
-    call->has_type = 1;
-    call->type = MESOS__V1__SCHEDULER__CALL__TYPE__KILL;
-    call->kill = arena_new_one(a, Mesos__V1__Scheduler__Call__Kill);
-    mesos__v1__scheduler__call__kill__init(call->kill);
-    call->kill->task_id = arena_new_one(a, Mesos__V1__TaskID);
-    mesos__v1__task_id__init(call->kill->task_id);
-    call->kill->task_id->value = arena_strdup(a, status->task_id->value);
-    if (status->agent_id) {
-        call->kill->agent_id = arena_new_one(a, Mesos__V1__AgentID);
-        mesos__v1__agent_id__init(call->kill->agent_id);
-        call->kill->agent_id->value = arena_strdup(a, status->agent_id->value);
-    }
-    marathon_call(m, call);
+    const char *agent_id = status->agent_id ? status->agent_id->value : NULL;
+    marathon_call(m, sdk_call_kill(marathon_later_arena(m), status->task_id->value, agent_id, -1));
 }
 
 static void note_address(struct instance *i, const Mesos__V1__TaskStatus *status)
