@@ -3,7 +3,6 @@
  * attempts is the core's. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include "agent/shell.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/base/resolve.h"
 #include "common/base/text.h"
 #include "common/wire/link.h"
 
@@ -60,18 +60,6 @@ static bool is_numeric(const char *host)
     return inet_pton(AF_INET, host, any) == 1 || inet_pton(AF_INET6, host, any) == 1;
 }
 
-static int resolve(const char *host, char ip[INET6_ADDRSTRLEN], struct err *err)
-{
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
-    int rc = getaddrinfo(host, NULL, &hints, &list);
-    if (rc != 0)
-        return err_set(err, -EHOSTUNREACH, "the master's host '%.100s' has no address: %s", host, gai_strerror(rc));
-    rc = getnameinfo(list->ai_addr, list->ai_addrlen, ip, INET6_ADDRSTRLEN, NULL, 0, NI_NUMERICHOST);
-    freeaddrinfo(list);
-    return rc == 0 ? 0
-                   : err_set(err, -EHOSTUNREACH, "the address of '%.100s' cannot be written: %s", host, gai_strerror(rc));
-}
-
 int agent_connect_new(struct agent_shell *s, const char *master, struct agent_connect **out, struct err *err)
 {
     if (strncmp(master, "zk://", 5) == 0 || strncmp(master, "file://", 7) == 0)
@@ -80,7 +68,7 @@ int agent_connect_new(struct agent_shell *s, const char *master, struct agent_co
     struct address address = {0};
     int rc = split(master, host, sizeof(host), &address.port, err);
     if (rc == 0)
-        rc = resolve(host, address.ip, err);
+        rc = resolve_host(host, address.ip, err);
     if (rc != 0)
         return err_wrap(err, rc, "--master");
     struct agent_connect *c = xcalloc(1, sizeof(*c));

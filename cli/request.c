@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * request.c - one HTTP request, waited for, and the options that say where requests go. */
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "common/base/check.h"
 #include "common/base/options.h"
+#include "common/base/resolve.h"
 #include "common/base/text.h"
 #include "common/http/client.h"
 #include "common/real/loop_ev.h"
@@ -148,14 +148,11 @@ static int resolve(const char *address, char out[64], struct err *err)
     memcpy(host, text, (size_t)(colon - text));
     host[colon - text] = '\0';
     size_t port_len = strcspn(colon + 1, "/");
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-    int rc = getaddrinfo(host, NULL, &hints, &found);
-    if (rc != 0)
-        return err_set(err, -EINVAL, "%s: %s", host, gai_strerror(rc));
-    char ip[48];
-    rc = getnameinfo(found->ai_addr, found->ai_addrlen, ip, sizeof(ip), NULL, 0, NI_NUMERICHOST);
-    freeaddrinfo(found);
-    if (rc != 0 || snprintf(out, 64, "%s:%.*s", ip, (int)port_len, colon + 1) >= 64)
+    char ip[RESOLVE_IP_SIZE];
+    int rc = resolve_host(host, ip, err);
+    if (rc < 0)
+        return rc;
+    if (snprintf(out, 64, "%s:%.*s", ip, (int)port_len, colon + 1) >= 64)
         return err_set(err, -EINVAL, "%s: not an address", address);
     return 0;
 }

@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +11,12 @@
 
 #include "common/base/buf.h"
 #include "common/base/check.h"
+#include "common/base/resolve.h"
 #include "common/base/text.h"
 #include "common/http/client.h"
 #include "common/http/recordio.h"
 
 #define ERROR_TEXT_MAX 1024
-#define IP_TEXT_SIZE 64
 
 /* One subscription. It outlives sdk_transport_close by a callback when it is closed inside one of its own. */
 struct stream {
@@ -34,7 +33,7 @@ struct stream {
 
 struct known_host { /* a name of the master list */
     char *host;
-    char ip[IP_TEXT_SIZE];
+    char ip[RESOLVE_IP_SIZE];
 };
 
 struct sdk_transport {
@@ -90,29 +89,19 @@ static bool is_numeric(const char *host)
     return inet_pton(AF_INET, host, binary) == 1 || inet_pton(AF_INET6, host, binary) == 1;
 }
 
-static int resolve(const char *host, char ip[IP_TEXT_SIZE], struct err *err)
-{
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list;
-    int result = getaddrinfo(host, NULL, &hints, &list);
-    if (result != 0)
-        return err_set(err, -EHOSTUNREACH, "master %.200s: %s", host, gai_strerror(result));
-    result = getnameinfo(list->ai_addr, list->ai_addrlen, ip, IP_TEXT_SIZE, NULL, 0, NI_NUMERICHOST);
-    freeaddrinfo(list);
-    return result == 0 ? 0 : err_set(err, -EHOSTUNREACH, "master %.200s: %s", host, gai_strerror(result));
-}
-
 static int learn_hosts(struct sdk_transport *t, const char *const *masters, size_t count, struct err *err)
 {
     for (size_t i = 0; i < count && i < SDK_MASTERS_MAX; i++) {
-        char host[256], ip[IP_TEXT_SIZE];
+        char host[256], ip[RESOLVE_IP_SIZE];
         uint16_t port;
         if (split_address(masters[i], host, &port) < 0)
             return err_set(err, -EINVAL, "master address %.200s: must be host:port", masters[i]);
         if (is_numeric(host))
             continue;
-        int result = resolve(host, ip, err);
+        struct err inner;
+        int result = resolve_host(host, ip, &inner);
         if (result < 0)
-            return result;
+            return err_set(err, result, "master %s", inner.text);
         struct known_host *known = &t->hosts[t->host_count++];
         known->host = xstrdup(host);
         memcpy(known->ip, ip, sizeof(known->ip));
