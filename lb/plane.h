@@ -46,3 +46,25 @@ struct lb_proxy_config {
     uint64_t seed;
 };
 int lb_plane_proxy_new(const struct lb_proxy_config *config, struct lb_plane **out, struct err *err);
+
+/* Kernel NAT. Needs CAP_NET_ADMIN in the network namespace's user namespace; -EPERM or -EOPNOTSUPP with the reason in err
+ * where the host does not give it. What a killed lb of the same instance left is taken over: until the first apply nothing
+ * of it is changed. */
+struct lb_nft_config {
+    const char *instance; /* at most 32 of [a-z0-9_]: several lbs may be on one host; names the table "muster_<instance>" */
+    int64_t udp_timeout_ms; /* 0: the kernel's */
+};
+int lb_plane_nft_new(const struct lb_nft_config *config, struct lb_plane **out, struct err *err);
+int lb_plane_nft_clean(const char *instance,
+                       struct err *err); /* removes what a killed one left; nothing there is no error */
+
+/* Connect-time rewriting by programs on a cgroup v2. Needs CAP_BPF and CAP_NET_ADMIN; errors and take-over as above.
+ * -EOPNOTSUPP where this muster was built without it. */
+struct lb_ebpf_config {
+    const char *instance;
+    const char *cgroup;  /* folder of the cgroup whose processes see the VIPs; NULL: the root of the mounted cgroup v2 */
+    size_t vips_max;     /* 0: 65,536 */
+    size_t backends_max; /* in all VIPs; 0: 1,048,576 */
+};
+int lb_plane_ebpf_new(const struct lb_ebpf_config *config, struct lb_plane **out, struct err *err);
+int lb_plane_ebpf_clean(const char *instance, const char *cgroup, struct err *err);
