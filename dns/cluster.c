@@ -507,243 +507,66 @@ static void sweep(struct dns_cluster *c, struct arena *arena)
     }
 }
 
-static void begin_snapshot(struct dns_cluster *c)
-{
-    c->epoch++;
-}
-
-static void apply_state(struct dns_cluster *c, const Mesos__V1__Master__Response__GetState *state, int64_t now_ms,
-                        struct arena *arena)
-{
-    for (size_t i = 0; state->get_agents && i < state->get_agents->n_agents; i++)
-        agent_told(c, state->get_agents->agents[i], now_ms);
-    for (size_t i = 0; state->get_agents && i < state->get_agents->n_recovered_agents; i++)
-        agent_recovered(c, state->get_agents->recovered_agents[i], now_ms);
-    for (size_t i = 0; state->get_frameworks && i < state->get_frameworks->n_frameworks; i++)
-        framework_told(c, state->get_frameworks->frameworks[i]->framework_info);
-    for (size_t i = 0; state->get_tasks && i < state->get_tasks->n_tasks; i++)
-        task_told(c, state->get_tasks->tasks[i], arena);
-    for (size_t i = 0; state->get_tasks && i < state->get_tasks->n_unreachable_tasks; i++)
-        task_told(c, state->get_tasks->unreachable_tasks[i], arena);
-}
-
 /* -- reading events --------------------------------------------------------------------------------------------- */
-
-/* A snapshot of a large cluster is larger than a message may be, and as objects many times that. In protobuf it is taken
- * apart here, down the path to its lists, and each item is decoded alone. */
-struct part {
-    const uint8_t *at, *end;
-};
-
-static bool read_varint(struct part *p, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        if (p->at == p->end)
-            return false;
-        uint8_t byte = *p->at++;
-        value |= (uint64_t)(byte & 127) << shift;
-        if (byte < 128) {
-            *out = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The next field: 1, 0 at the end, -EPROTO. value is for types 0 (varint), 1 (8 bytes), 5 (4 bytes); body for type 2. */
-static int read_field(struct part *p, unsigned *number, unsigned *type, uint64_t *value, struct part *body)
-{
-    uint64_t key, len;
-    if (p->at == p->end)
-        return 0;
-    if (!read_varint(p, &key) || key >> 3 == 0 || key >> 3 > UINT32_MAX)
-        return -EPROTO;
-    *number = (unsigned)(key >> 3);
-    *type = (unsigned)(key & 7);
-    *body = (struct part){0};
-    if (*type == 0)
-        return read_varint(p, value) ? 1 : -EPROTO;
-    if (*type == 2 && !read_varint(p, &len))
-        return -EPROTO;
-    if (*type == 1 || *type == 5)
-        len = *type == 1 ? 8 : 4;
-    else if (*type != 2)
-        return -EPROTO;
-    if ((size_t)(p->end - p->at) < len)
-        return -EPROTO;
-    if (*type == 2) {
-        *body = (struct part){p->at, p->at + len};
-    } else {
-        *value = 0;
-        memcpy(value, p->at, len); /* little-endian, as the machine */
-    }
-    p->at += len;
-    return 1;
-}
 
 struct reading {
     struct dns_cluster *c;
     struct arena *arena;
     int64_t now_ms;
-    struct err *err;
 };
 
-enum item { ITEM_AGENT, ITEM_RECOVERED_AGENT, ITEM_FRAMEWORK, ITEM_TASK };
-
-static int apply_item(struct reading *r, enum item item, struct part body)
+static void apply_event(struct reading *r, const Mesos__V1__Master__Event *event)
 {
-    static const ProtobufCMessageDescriptor *const types[] = {
-        &mesos__v1__master__response__get_agents__agent__descriptor, &mesos__v1__agent_info__descriptor,
-        &mesos__v1__master__response__get_frameworks__framework__descriptor, &mesos__v1__task__descriptor};
-    arena_reset(r->arena);
-    const void *m = wire_decode(WIRE_PROTOBUF, types[item], body.at, (size_t)(body.end - body.at), r->arena, r->err);
-    if (!m)
-        return -EPROTO;
-    switch (item) {
-    case ITEM_AGENT:
-        agent_told(r->c, m, r->now_ms);
-        break;
-    case ITEM_RECOVERED_AGENT:
-        agent_recovered(r->c, m, r->now_ms);
-        break;
-    case ITEM_FRAMEWORK:
-        framework_told(r->c, ((const Mesos__V1__Master__Response__GetFrameworks__Framework *)m)->framework_info);
-        break;
-    case ITEM_TASK:
-        task_told(r->c, m, r->arena);
-        break;
-    }
-    return 0;
+    struct dns_cluster *c = r->c;
+    if (event->task_added)
+        task_told(c, event->task_added->task, r->arena);
+    else if (event->task_updated)
+        task_updated(c, event->task_updated, r->arena);
+    else if (event->agent_added)
+        agent_told(c, event->agent_added->agent, r->now_ms);
+    else if (event->agent_removed)
+        agent_removed(c, event->agent_removed->agent_id->value, r->arena);
+    else if (event->framework_added)
+        framework_told(c, event->framework_added->framework->framework_info);
+    else if (event->framework_updated)
+        framework_told(c, event->framework_updated->framework->framework_info);
+    else if (event->framework_removed)
+        framework_removed(c, event->framework_removed->framework_info, r->arena);
 }
 
-/* One pass over GetState for one of its lists; agents come first, then frameworks, then tasks, whatever the order in it. */
-static int apply_list(struct reading *r, struct part state, unsigned list, unsigned field, enum item item)
+static void apply_part(void *ctx, const struct picture_part *part)
 {
-    struct part items, body;
-    unsigned number, type;
-    uint64_t value;
-    int result;
-    while ((result = read_field(&state, &number, &type, &value, &items)) > 0) {
-        if (number != list || type != 2)
-            continue;
-        while ((result = read_field(&items, &number, &type, &value, &body)) > 0)
-            if (number == field && type == 2 && (result = apply_item(r, item, body)) < 0)
-                return result;
-        if (result < 0)
-            return result;
-    }
-    return result;
-}
-
-static int apply_state_bytes(struct reading *r, struct part state)
-{
-    static const struct {
-        unsigned list, field; /* GetState's field, and its field */
-        enum item item;
-    } lists[] = {
-        {4, 1, ITEM_AGENT}, {4, 2, ITEM_RECOVERED_AGENT}, {3, 1, ITEM_FRAMEWORK}, {1, 2, ITEM_TASK}, {1, 5, ITEM_TASK}};
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
-        if (apply_list(r, state, lists[i].list, lists[i].field, lists[i].item) < 0)
-            return -EPROTO;
-    return 0;
-}
-
-static int apply_snapshot_bytes(struct reading *r, struct part subscribed, struct dns_cluster_told *told)
-{
-    struct part state = {0}, body;
-    unsigned number, type;
-    uint64_t value;
-    int result;
-    while ((result = read_field(&subscribed, &number, &type, &value, &body)) > 0) {
-        if (number == 1 && type == 2)
-            state = body;
-        else if (number == 2 && type == 1)
-            memcpy(&told->heartbeat_seconds, &value, sizeof(value));
-    }
-    if (result < 0)
-        return result;
-    told->is_snapshot = true;
-    begin_snapshot(r->c);
-    result = apply_state_bytes(r, state);
-    if (result == 0)
+    struct reading *r = ctx;
+    switch (part->type) {
+    case PICTURE_BEGIN:
+        r->c->epoch++;
+        break;
+    case PICTURE_AGENT:
+        agent_told(r->c, part->agent, r->now_ms);
+        break;
+    case PICTURE_RECOVERED_AGENT:
+        agent_recovered(r->c, part->recovered_agent, r->now_ms);
+        break;
+    case PICTURE_FRAMEWORK:
+        framework_told(r->c, part->framework);
+        break;
+    case PICTURE_TASK:
+        task_told(r->c, part->task, r->arena);
+        break;
+    case PICTURE_END:
         sweep(r->c, r->arena);
-    return result;
-}
-
-static int apply_event(struct dns_cluster *c, const Mesos__V1__Master__Event *event, int64_t now_ms, struct arena *arena,
-                       struct dns_cluster_told *told)
-{
-    switch (event->type) {
-    case MESOS__V1__MASTER__EVENT__TYPE__SUBSCRIBED:
-        if (!event->subscribed)
-            return -EPROTO;
-        told->is_snapshot = true;
-        told->heartbeat_seconds = event->subscribed->heartbeat_interval_seconds;
-        begin_snapshot(c);
-        if (event->subscribed->get_state)
-            apply_state(c, event->subscribed->get_state, now_ms, arena);
-        sweep(c, arena);
-        return 0;
-    case MESOS__V1__MASTER__EVENT__TYPE__TASK_ADDED:
-        if (event->task_added)
-            task_told(c, event->task_added->task, arena);
-        return 0;
-    case MESOS__V1__MASTER__EVENT__TYPE__TASK_UPDATED:
-        if (event->task_updated)
-            task_updated(c, event->task_updated, arena);
-        return 0;
-    case MESOS__V1__MASTER__EVENT__TYPE__AGENT_ADDED:
-        if (event->agent_added)
-            agent_told(c, event->agent_added->agent, now_ms);
-        return 0;
-    case MESOS__V1__MASTER__EVENT__TYPE__AGENT_REMOVED:
-        if (event->agent_removed)
-            agent_removed(c, event->agent_removed->agent_id->value, arena);
-        return 0;
-    case MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_ADDED:
-        if (event->framework_added)
-            framework_told(c, event->framework_added->framework->framework_info);
-        return 0;
-    case MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_UPDATED:
-        if (event->framework_updated)
-            framework_told(c, event->framework_updated->framework->framework_info);
-        return 0;
-    case MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_REMOVED:
-        if (event->framework_removed)
-            framework_removed(c, event->framework_removed->framework_info, arena);
-        return 0;
-    default:
-        return 0;
+        break;
+    case PICTURE_EVENT:
+        apply_event(r, part->event);
+        break;
     }
 }
 
 int dns_cluster_apply(struct dns_cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
-                      struct arena *arena, struct dns_cluster_told *told, struct err *err)
+                      struct arena *arena, struct picture_told *told, struct err *err)
 {
-    *told = (struct dns_cluster_told){0};
-    arena_reset(arena);
-    if (format == WIRE_PROTOBUF) {
-        struct part bytes = {event, (const uint8_t *)event + len}, body, subscribed = {0};
-        unsigned number, type;
-        uint64_t value, event_type = 0;
-        int result;
-        while ((result = read_field(&bytes, &number, &type, &value, &body)) > 0) {
-            if (number == 1 && type == 0)
-                event_type = value;
-            else if (number == 2 && type == 2)
-                subscribed = body;
-        }
-        if (result < 0)
-            return err_set(err, result, "event of %zu bytes: not protobuf", len);
-        if (event_type == MESOS__V1__MASTER__EVENT__TYPE__SUBSCRIBED) {
-            struct reading r = {c, arena, now_ms, err};
-            return apply_snapshot_bytes(&r, subscribed, told);
-        }
-    }
-    const Mesos__V1__Master__Event *decoded = (const Mesos__V1__Master__Event *)wire_decode(
-        format, &mesos__v1__master__event__descriptor, event, len, arena, err);
-    return decoded ? apply_event(c, decoded, now_ms, arena, told) : -EPROTO;
+    struct reading r = {c, arena, now_ms};
+    return picture_read(format, event, len, arena, apply_part, &r, told, err);
 }
 
 /* -- masters, time, flushing ------------------------------------------------------------------------------------ */

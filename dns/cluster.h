@@ -16,7 +16,7 @@
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/base/vip_name.h"
-#include "common/wire/codec.h"
+#include "common/follow/picture.h"
 #include "dns/book.h"
 
 #define CLUSTER_RECOVERY_MS 600000
@@ -124,15 +124,10 @@ struct dns_cluster;
 struct dns_cluster *dns_cluster_new(const struct dns_cluster_naming *naming, struct dns_book *book);
 struct dns_cluster *dns_cluster_free(struct dns_cluster *c);
 
-struct dns_cluster_told {
-    bool is_snapshot;
-    double heartbeat_seconds; /* of a snapshot; 0: not said */
-};
-
 /* Applies one event of the stream. 0, or -EPROTO for what cannot be read (nothing of it may have been applied: subscribe
  * again). The arena is the caller's and is reset between the parts of a large snapshot. */
 int dns_cluster_apply(struct dns_cluster *c, enum wire_format format, const void *event, size_t len, int64_t now_ms,
-                      struct arena *arena, struct dns_cluster_told *told, struct err *err);
+                      struct arena *arena, struct picture_told *told, struct err *err);
 
 /* Who leads, and all masters, numeric. The leader is added to the list when it is not in it. */
 struct dns_cluster_master {

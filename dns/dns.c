@@ -2,24 +2,19 @@
  * dns.c - see dns.h. */
 #include "dns/dns.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
-#include <math.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/log.h"
-#include "common/base/text.h"
 
-#define SNAPSHOT_BYTES_MAX (1u << 30) /* of one record of the stream: the state of a whole cluster */
 #define RESOLV_CONF "/etc/resolv.conf"
 
 static uint64_t draw(struct dns *d)
@@ -65,7 +60,7 @@ static void on_before_sleep(void *ctx)
     double took = precise_ms() - started;
     d->publish_ms_max = took > d->publish_ms_max ? took : d->publish_ms_max;
     while ((host = dns_cluster_next_host(d->cluster)) != NULL)
-        dns_resolve_start(d->resolve, host);
+        lookup_start(d->lookup, host);
     start_timer(d, d->cluster_timer, dns_cluster_next_deadline(d->cluster));
 }
 
@@ -76,261 +71,61 @@ static void on_cluster_timer(void *ctx)
     d->has_changes = true;
 }
 
-double dns_picture_age(struct dns *d)
-{
-    return d->had_picture ? (double)(loop_now_ms(d->loop) - d->heard_ms) / 1000 : (double)NAN;
-}
-
 /* -- the event stream ------------------------------------------------------------------------------------------- */
-
-/* One subscription. It outlives its closing by a callback when it is closed inside one of its own. */
-struct dns_stream {
-    struct dns *owner; /* NULL: closed */
-    uint64_t connection;
-    struct http_call *call;
-    struct recordio_reader reader;
-    enum wire_format format;
-    int status; /* not 200 */
-    char *location;
-    bool is_in_callback;
-};
-
-static void follow_event(struct dns *d, struct dns_follow_event event);
-
-static void stream_free(struct dns_stream *s)
-{
-    recordio_reader_deinit(&s->reader);
-    free(s->location);
-    free(s);
-}
-
-static void stream_close(struct dns *d)
-{
-    struct dns_stream *s = d->stream;
-    d->stream = NULL;
-    if (!s)
-        return;
-    s->owner = NULL;
-    if (s->is_in_callback)
-        return;
-    http_call_cancel(s->call);
-    stream_free(s);
-}
-
-/* The host of host:port, without the brackets of IPv6. */
-static bool split_address(const char *address, char host[FOLLOW_ADDRESS_SIZE], uint16_t *port)
-{
-    const char *colon = strrchr(address, ':');
-    int64_t number;
-    if (!colon || text_to_int64(colon + 1, &number) < 0 || number < 1 || number > UINT16_MAX)
-        return false;
-    bool has_brackets = address[0] == '[' && colon > address + 1 && colon[-1] == ']';
-    int len = (int)(colon - address) - 2 * has_brackets;
-    (void)snprintf(host, FOLLOW_ADDRESS_SIZE, "%.*s", len, address + has_brackets); /* it fits */
-    *port = (uint16_t)number;
-    return true;
-}
 
 /* False when the host is a name that is not looked up yet. */
 static bool read_master(const struct dns *d, const char *address, struct dns_cluster_master *out)
 {
-    char host[FOLLOW_ADDRESS_SIZE];
-    struct dns_endpoint endpoint;
-    if (!split_address(address, host, &out->port))
+    struct host_ip ip;
+    if (!master_stream_find(d->stream, address, &ip, &out->port))
         return false;
-    if (dns_endpoint_parse(host, strlen(host), 0, &endpoint) == 0) {
-        out->ip = endpoint.ip;
-        return true;
-    }
-    for (size_t i = 0; i < d->known_count; i++)
-        if (strcasecmp(d->known[i].name, host) == 0) {
-            out->ip = d->known[i].ip;
-            return true;
-        }
-    return false;
-}
-
-/* A name of a master, or of whoever a master named as the leader. */
-static void learn_host(struct dns *d, const char *host, const struct dns_ip *ip)
-{
-    size_t i = 0;
-    while (i < d->known_count && strcasecmp(d->known[i].name, host) != 0)
-        i++;
-    if (i == sizeof(d->known) / sizeof(d->known[0]))
-        i = 0; /* names that changed all the time: the first one is looked up again when it is needed */
-    else if (i == d->known_count)
-        d->known_count++;
-    (void)snprintf(d->known[i].name, sizeof(d->known[i].name), "%s", host); /* it came from such an array */
-    d->known[i].ip = *ip;
+    out->ip.size = ip.size;
+    memcpy(out->ip.bytes, ip.bytes, sizeof(out->ip.bytes));
+    return true;
 }
 
 /* Whose stream we have leads. */
 static void tell_masters(struct dns *d)
 {
-    struct dns_cluster_master masters[DNS_MASTERS_MAX], leader;
+    struct dns_cluster_master masters[FOLLOW_MASTERS_MAX], leader;
     size_t count = 0;
-    for (size_t i = 0; i < d->lists.master_count; i++)
-        count += read_master(d, d->lists.masters[i], &masters[count]);
-    bool has_leader = dns_follow_is_current(d->follow) && read_master(d, dns_follow_address(d->follow), &leader);
+    for (size_t i = 0; i < d->lists.masters.count; i++)
+        count += read_master(d, d->lists.masters.items[i], &masters[count]);
+    bool has_leader = master_stream_is_current(d->stream) && read_master(d, master_stream_address(d->stream), &leader);
     dns_cluster_set_masters(d->cluster, has_leader ? &leader : NULL, masters, count);
     d->has_changes = true;
 }
 
-static void on_resolved(void *ctx, const char *host, const struct dns_ip *ips, size_t count)
+static void on_looked_up(void *ctx, const char *host, const struct host_ip *from, size_t count)
 {
     struct dns *d = ctx;
+    struct dns_ip ips[LOOKUP_IPS_MAX];
     if (count == 0)
         log_warning("host %s has no address: what is named after it is left out", host);
+    for (size_t i = 0; i < count; i++) {
+        ips[i].size = from[i].size;
+        memcpy(ips[i].bytes, from[i].bytes, sizeof(ips[i].bytes));
+    }
     dns_cluster_resolved(d->cluster, host, ips, count);
     d->has_changes = true;
-    char name[FOLLOW_ADDRESS_SIZE];
-    uint16_t port;
-    bool is_master = split_address(dns_follow_address(d->follow), name, &port) && strcasecmp(name, host) == 0;
-    for (size_t i = 0; i < d->lists.master_count && !is_master; i++)
-        is_master = split_address(d->lists.masters[i], name, &port) && strcasecmp(name, host) == 0;
-    if (is_master && count > 0) {
-        learn_host(d, host, &ips[0]);
-        tell_masters(d);
-    }
 }
 
-static int on_record(void *ctx, const void *data, size_t len)
+static int on_record(void *ctx, enum wire_format format, const void *data, size_t len, struct picture_told *told,
+                     struct err *err)
 {
-    struct dns_stream *s = ctx;
-    struct dns *d = s->owner;
-    struct dns_cluster_told told;
-    struct err err = {0};
-    struct dns_follow_event event = {.type = FOLLOW_RECORD};
-    d->events++;
-    if (dns_cluster_apply(d->cluster, s->format, data, len, loop_now_ms(d->loop), d->arena, &told, &err) < 0) {
-        log_error("master %s: %s", dns_follow_address(d->follow), err.text);
-        event.type = FOLLOW_BROKEN;
-    }
-    event.is_snapshot = told.is_snapshot;
-    event.heartbeat_seconds = told.heartbeat_seconds;
+    struct dns *d = ctx;
     d->has_changes = true;
-    follow_event(d, event);
-    if (s->owner && dns_follow_is_current(d->follow)) {
-        d->heard_ms = loop_now_ms(d->loop);
-        if (told.is_snapshot) {
-            d->had_picture = true;
-            tell_masters(d);
-            log_info("follows the master at %s: %zu agents, %zu frameworks, %zu tasks", dns_follow_address(d->follow),
-                     dns_cluster_agent_count(d->cluster), dns_cluster_framework_count(d->cluster),
-                     dns_cluster_task_count(d->cluster));
-        }
-    }
-    return s->owner ? 0 : 1;
+    return dns_cluster_apply(d->cluster, format, data, len, loop_now_ms(d->loop), d->arena, told, err);
 }
 
-static bool on_headers(void *ctx, const struct http_message *response)
+static void on_stream_changed(void *ctx, enum master_stream_change change)
 {
-    struct dns_stream *s = ctx;
-    const char *type = http_header(response, "Content-Type"), *location = http_header(response, "Location");
-    if (response->status != 200) {
-        s->status = response->status;
-        s->location = location ? xstrdup(location) : NULL;
-        return true;
-    }
-    const char *json = wire_media_type(WIRE_JSON);
-    s->format = type && strncasecmp(type, json, strlen(json)) == 0 ? WIRE_JSON : WIRE_PROTOBUF;
-    s->is_in_callback = true;
-    follow_event(s->owner, (struct dns_follow_event){.type = FOLLOW_OPENED});
-    s->is_in_callback = false;
-    return s->owner != NULL;
-}
-
-static bool on_data(void *ctx, const void *data, size_t len)
-{
-    struct dns_stream *s = ctx;
-    if (s->status != 0)
-        return true; /* the text of a refusal */
-    s->is_in_callback = true;
-    int result = recordio_feed(&s->reader, data, len, on_record, s);
-    s->is_in_callback = false;
-    return result == 0 && s->owner;
-}
-
-static void on_stream_done(void *ctx, const struct http_message *response, int error, const char *text)
-{
-    struct dns_stream *s = ctx;
-    struct dns *d = s->owner;
-    (void)response;
-    if (d) {
-        struct dns_follow_event event = {.type = FOLLOW_CLOSED};
-        d->stream = NULL;
-        s->owner = NULL;
-        if (s->status != 0) {
-            event.type = FOLLOW_ANSWER;
-            event.status = s->status;
-            event.location = s->location;
-        }
-        if (dns_follow_is_current(d->follow))
-            log_warning("lost the master at %s: %s; names stay as they are", dns_follow_address(d->follow),
-                        text ? text : strerror(-error));
-        else if (s->status == 0 || (s->status != 307 && s->status != 503))
-            log_debug("master at %s: status %d, %s", dns_follow_address(d->follow), s->status, text ? text : "");
-        follow_event(d, event);
-    }
-    stream_free(s);
-}
-
-static void subscribe(struct dns *d, const struct dns_follow_effects *effects)
-{
-    static const struct http_callbacks callbacks = {.done = on_stream_done, .headers_done = on_headers, .data = on_data};
-    static const char body[] = "{\"type\":\"SUBSCRIBE\"}";
-    char ip[64], host[FOLLOW_ADDRESS_SIZE];
-    struct dns_cluster_master master;
-    struct http_header headers[2] = {{"Accept", "application/x-protobuf, application/json;q=0.5"}};
-    struct http_request request = {.ip = ip,
-                                   .method = "POST",
-                                   .target = "/api/v1",
-                                   .headers = headers,
-                                   .header_count = 1,
-                                   .content_type = wire_media_type(WIRE_JSON),
-                                   .body = body,
-                                   .body_len = sizeof(body) - 1,
-                                   .connect_timeout_ms = 3000};
-    if (!read_master(d, effects->address, &master)) { /* looked up until the next attempt */
-        if (split_address(effects->address, host, &master.port))
-            dns_resolve_start(d->resolve, host);
-        follow_event(d, (struct dns_follow_event){.type = FOLLOW_CLOSED});
-        return;
-    }
-    (void)inet_ntop(master.ip.size == 4 ? AF_INET : AF_INET6, master.ip.bytes, ip, sizeof(ip)); /* cannot fail */
-    request.port = master.port;
-    if (d->authorization)
-        headers[request.header_count++] = (struct http_header){"Authorization", d->authorization};
-    struct dns_stream *s = xcalloc(1, sizeof(*s));
-    s->owner = d;
-    s->connection = effects->connection;
-    recordio_reader_init(&s->reader, SNAPSHOT_BYTES_MAX);
-    d->stream = s;
-    d->reconnects++;
-    s->call = http_call_start(d->http, &request, &callbacks, s);
-}
-
-static void follow_event(struct dns *d, struct dns_follow_event event)
-{
-    struct dns_follow_effects effects;
-    bool was_current = dns_follow_is_current(d->follow);
-    event.now_ms = loop_now_ms(d->loop);
-    event.connection = d->connection;
-    dns_follow_step(d->follow, &event, &effects);
-    if (effects.close)
-        stream_close(d);
-    if (effects.connect) {
-        d->connection = effects.connection;
-        subscribe(d, &effects);
-    }
-    if (was_current && !dns_follow_is_current(d->follow))
-        tell_masters(d);
-    start_timer(d, d->follow_timer, dns_follow_next_deadline(d->follow));
-}
-
-static void on_follow_timer(void *ctx)
-{
-    follow_event(ctx, (struct dns_follow_event){.type = FOLLOW_TICK});
+    struct dns *d = ctx;
+    tell_masters(d);
+    if (change == MASTER_STREAM_CURRENT)
+        log_info("follows the master at %s: %zu agents, %zu frameworks, %zu tasks", master_stream_address(d->stream),
+                 dns_cluster_agent_count(d->cluster), dns_cluster_framework_count(d->cluster),
+                 dns_cluster_task_count(d->cluster));
 }
 
 /* -- forwarding ------------------------------------------------------------------------------------------------- */
@@ -496,21 +291,6 @@ static void make_naming(struct dns *d)
     memcpy(d->naming.sources, d->lists.sources, sizeof(d->naming.sources));
 }
 
-static void make_authorization(struct dns *d)
-{
-    struct buf plain, header;
-    if (!d->options->principal)
-        return;
-    buf_init(&plain, 0);
-    buf_init(&header, 0);
-    (void)buf_printf(&plain, "%s:%s", d->options->principal, d->options->secret ? d->options->secret : ""); /* far below */
-    (void)buf_append_str(&header, "Basic ");
-    text_base64_encode(buf_data(&plain), buf_len(&plain), &header);
-    d->authorization = buf_steal_str(&header);
-    buf_deinit(&plain);
-    buf_deinit(&header);
-}
-
 static int start_serving(struct dns *d, struct err *err)
 {
     const struct dns_options *o = d->options;
@@ -571,33 +351,28 @@ static void start_forwarding(struct dns *d)
 int dns_start(struct dns *d, struct loop *loop, const struct dns_options *options, const struct dns_lists *lists,
               struct err *err)
 {
-    const char *masters[DNS_MASTERS_MAX];
     *d = (struct dns){.loop = loop, .options = options, .lists = *lists};
     int result = add_zones(d, err);
     if (result < 0)
         return result;
     find_own_ips(d);
     make_naming(d);
-    make_authorization(d);
     d->publisher = dns_zone_publisher_new(&d->layout);
     d->book = dns_book_new(&d->layout);
     d->cluster = dns_cluster_new(&d->naming, d->book);
     d->arena = arena_new(0);
-    d->resolve = dns_resolve_new(loop, on_resolved, d);
-    d->http = http_client_new(loop);
-    for (size_t i = 0; i < lists->master_count; i++)
-        masters[i] = d->lists.masters[i];
-    d->follow = dns_follow_new(masters, lists->master_count, draw(d));
-    d->follow_timer = loop_timer_add(loop, on_follow_timer, d);
+    d->lookup = lookup_new(loop, on_looked_up, d);
+    d->stream = master_stream_new(&(struct master_stream_config){.loop = loop,
+                                                                 .masters = &lists->masters,
+                                                                 .principal = options->principal,
+                                                                 .secret = options->secret,
+                                                                 .seed = draw(d),
+                                                                 .record = on_record,
+                                                                 .changed = on_stream_changed,
+                                                                 .ctx = d});
     d->cluster_timer = loop_timer_add(loop, on_cluster_timer, d);
     d->forward_timer = loop_timer_add(loop, on_forward_timer, d);
     d->before_sleep = loop_before_sleep_add(loop, on_before_sleep, d);
-    for (size_t i = 0; i < lists->master_count; i++) {
-        char host[FOLLOW_ADDRESS_SIZE];
-        struct dns_cluster_master master;
-        if (!read_master(d, masters[i], &master) && split_address(masters[i], host, &master.port))
-            dns_resolve_start(d->resolve, host);
-    }
     tell_masters(d);
     on_before_sleep(d); /* what does not depend on the cluster is there from the first question on */
     result = options->dns_on ? start_serving(d, err) : 0;
@@ -605,7 +380,6 @@ int dns_start(struct dns *d, struct loop *loop, const struct dns_options *option
     if (result < 0)
         return result;
     start_forwarding(d);
-    start_timer(d, d->follow_timer, INT64_MIN);
     return 0;
 }
 
@@ -615,20 +389,15 @@ void dns_stop(struct dns *d)
     d->tcp = dns_serve_tcp_stop(d->tcp);
     d->upstream = dns_upstream_free(d->upstream);
     d->forward = dns_forward_free(d->forward);
-    stream_close(d);
-    if (d->http)
-        http_client_free(d->http);
+    d->stream = master_stream_free(d->stream);
     if (d->before_sleep)
         loop_before_sleep_remove(d->before_sleep);
-    loop_timer_remove(d->follow_timer);
     loop_timer_remove(d->cluster_timer);
     loop_timer_remove(d->forward_timer);
-    dns_resolve_free(d->resolve);
-    dns_follow_free(d->follow);
+    d->lookup = lookup_free(d->lookup);
     dns_cluster_free(d->cluster);
     dns_book_free(d->book);
     dns_zone_publisher_free(d->publisher);
     if (d->arena)
         arena_free(d->arena);
-    free(d->authorization);
 }

@@ -3,26 +3,16 @@
 #pragma once
 
 #include "common/base/metrics.h"
-#include "common/http/client.h"
-#include "common/http/recordio.h"
+#include "common/follow/stream.h"
 #include "common/http/server.h"
 #include "dns/book.h"
 #include "dns/cluster.h"
-#include "dns/follow.h"
 #include "dns/forward.h"
 #include "dns/options.h"
-#include "dns/resolve.h"
 #include "dns/serve.h"
 #include "dns/upstream.h"
 
 #define DNS_OWN_IPS_MAX 32
-
-struct dns_stream;
-
-struct dns_known_host {
-    char name[FOLLOW_ADDRESS_SIZE];
-    struct dns_ip ip;
-};
 
 struct dns {
     struct loop *loop;
@@ -38,21 +28,13 @@ struct dns {
     struct dns_ip served_ips[DNS_OWN_IPS_MAX]; /* where we answer */
     size_t served_ip_count;
 
-    struct http_client *http;
-    struct dns_follow *follow;
-    struct dns_stream *stream;                        /* NULL: not connected */
-    uint64_t connection;                              /* follow's number of it */
-    struct dns_known_host known[2 * DNS_MASTERS_MAX]; /* masters by name, as far as looked up */
-    size_t known_count;
-    struct loop_timer *follow_timer, *cluster_timer, *forward_timer;
+    struct master_stream *stream;
+    struct loop_timer *cluster_timer, *forward_timer;
     struct loop_idle *before_sleep;
-    struct arena *arena; /* of the event that is read */
-    char *authorization;
-    struct dns_resolve *resolve;
+    struct arena *arena;   /* of the event that is read */
+    struct lookup *lookup; /* of hosts of agents and frameworks */
     bool has_changes;
-    bool had_picture;
-    int64_t heard_ms; /* when the picture was last known to be right; 0: never */
-    uint64_t events, publications, reconnects;
+    uint64_t publications;
     double publish_ms_max;
 
     struct dns_forward *forward;
@@ -71,9 +53,6 @@ struct dns {
 int dns_start(struct dns *d, struct loop *loop, const struct dns_options *options, const struct dns_lists *lists,
               struct err *err);
 void dns_stop(struct dns *d); /* after the loop; copes with a half-done start */
-
-/* Seconds since the picture was last known to be right; NaN before there was one. */
-double dns_picture_age(struct dns *d);
 
 /* api.c */
 int dns_api_start(struct dns *d, struct err *err);

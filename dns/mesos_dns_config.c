@@ -255,8 +255,8 @@ static void put_list(struct json_writer *w, const struct key *key, const struct 
     }
     json_begin_array(w);
     if (strcmp(key->name, "Masters") == 0)
-        for (size_t i = 0; i < lists->master_count; i++)
-            json_put_string(w, lists->masters[i]);
+        for (size_t i = 0; i < lists->masters.count; i++)
+            json_put_string(w, lists->masters.items[i]);
     else
         for (size_t i = 0; i < lists->source_count; i++)
             json_put_string(w, sources[lists->sources[i]]);

@@ -182,47 +182,15 @@ static bool next_piece(const char **at, char separator, struct piece *out)
 
 /* -- lists ------------------------------------------------------------------------------------------------------ */
 
-/* Masters are the same when their addresses are, however these are written. */
-static int add_master(struct dns_lists *out, struct piece p, struct err *err)
-{
-    const char *colon = memrchr(p.text, ':', p.len);
-    uint16_t port;
-    struct dns_endpoint endpoint, other;
-    if (!colon || colon == p.text || p.len >= sizeof(out->masters[0]) ||
-        parse_port(colon + 1, p.len - (size_t)(colon + 1 - p.text), 1, &port) < 0)
-        return err_set(err, -EINVAL, "--master: '%.*s' is not host:port", (int)p.len, p.text);
-    bool is_number = dns_endpoint_parse(p.text, p.len, 0, &endpoint) == 0;
-    for (size_t i = 0; i < out->master_count; i++) {
-        bool is_same = strlen(out->masters[i]) == p.len && strncasecmp(out->masters[i], p.text, p.len) == 0;
-        if (is_number && dns_endpoint_parse(out->masters[i], strlen(out->masters[i]), 0, &other) == 0)
-            is_same = memcmp(&endpoint.ip, &other.ip, sizeof(other.ip)) == 0 && endpoint.port == other.port;
-        if (is_same)
-            return err_set(err, -EINVAL, "--master: '%.*s' is there twice", (int)p.len, p.text);
-    }
-    if (out->master_count == DNS_MASTERS_MAX)
-        return err_set(err, -EINVAL, "--master: more than %d", DNS_MASTERS_MAX);
-    memcpy(out->masters[out->master_count], p.text, p.len);
-    out->masters[out->master_count++][p.len] = '\0';
-    return 0;
-}
-
 static int read_masters(const struct dns_options *o, struct dns_lists *out, struct err *err)
 {
-    const char *at = o->master;
-    struct piece p;
-    if (!at || at[0] == '\0') {
-        if (o->zk && o->zk[0] != '\0')
-            return err_set(err, -EINVAL,
-                           "--zk: finding masters by ZooKeeper is not supported by this version; name them by "
-                           "--master=host:port,...");
-        return err_set(err, -EINVAL, "--master is missing: host:port of the cluster's masters");
-    }
-    while (next_piece(&at, ',', &p)) {
-        int result = add_master(out, p, err);
-        if (result < 0)
-            return result;
-    }
-    return 0;
+    if (o->master && o->master[0] != '\0')
+        return master_list_parse(o->master, &out->masters, err);
+    if (o->zk && o->zk[0] != '\0')
+        return err_set(err, -EINVAL,
+                       "--zk: finding masters by ZooKeeper is not supported by this version; name them by "
+                       "--master=host:port,...");
+    return err_set(err, -EINVAL, "--master is missing: host:port of the cluster's masters");
 }
 
 static int read_resolvers(const char *flag, const char *at, struct dns_forward_zone *zone, struct err *err)

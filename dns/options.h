@@ -8,9 +8,9 @@
 
 #include "common/base/err.h"
 #include "common/base/options.h"
+#include "common/follow/address.h"
 #include "dns/cluster.h"
 
-#define DNS_MASTERS_MAX 16
 #define DNS_RESOLVERS_MAX 16 /* of one zone */
 #define DNS_FORWARD_ZONES_MAX 64
 #define DNS_ALLOW_MAX 64
@@ -48,8 +48,7 @@ struct dns_forward_zone {
 
 /* What the lists say. */
 struct dns_lists {
-    char masters[DNS_MASTERS_MAX][280]; /* host:port */
-    size_t master_count;
+    struct master_list masters;
     struct dns_forward_zone zones[DNS_FORWARD_ZONES_MAX]; /* the first is "." */
     size_t zone_count;
     struct dns_network allow[DNS_ALLOW_MAX];

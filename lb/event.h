@@ -3,11 +3,11 @@
 #pragma once
 
 #include "common/base/arena.h"
+#include "common/follow/picture.h"
 #include "lb/endpoint.h"
-#include "mesos/v1/master.pb-c.h"
 
 enum lb_event_type {
-    LB_EVENT_RECEIVED, /* one event of the master's stream */
+    LB_EVENT_RECEIVED, /* one part of what the master's stream says */
     LB_EVENT_LOST,     /* the stream broke: the plan stays */
     LB_EVENT_CHECKED,  /* the end of a CHECK */
     LB_EVENT_FLUSH,    /* a turn is over: give the changes gathered since the last one */
@@ -18,7 +18,7 @@ struct lb_event {
     enum lb_event_type type;
     int64_t now_ms; /* of a clock that never steps */
     union {
-        const Mesos__V1__Master__Event *received;
+        const struct picture_part *received;
         struct {
             struct lb_endpoint target;
             bool is_up;

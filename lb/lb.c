@@ -43,8 +43,8 @@ void lb_trace(struct lb *lb, const char *fmt, ...)
 static void hold_agent(struct lb *lb, const char *id)
 {
     struct lb_agent *agent = map_get(&lb->agents, id);
-    if (agent == NULL)
-        return; /* nothing is known of it, so there is nothing to keep */
+    if (agent == NULL || agent->seen == lb->picture)
+        return; /* nothing is known of it, so there is nothing to keep; or it is back already */
     agent->seen = lb->picture;
     agent->is_held = true;
     heap_set(&lb->held, &agent->held_until, lb->now_ms + lb->config.held_timeout_ms);
@@ -80,33 +80,16 @@ static void drop_unseen(struct lb *lb)
     }
 }
 
-static void on_subscribed(struct lb *lb, const Mesos__V1__Master__Event__Subscribed *subscribed)
+/* Nothing of the picture before is dropped until this one is complete. */
+static void begin_picture(struct lb *lb)
 {
-    const Mesos__V1__Master__Response__GetState *state = subscribed->get_state;
     lb->picture++;
-    lb->is_current = true;
-    if (state == NULL) {
-        drop_unseen(lb);
-        return;
+    lb->is_current = false;
+    for (struct map_entry *e = map_first(&lb->agents); e != NULL; e = map_next(e)) {
+        struct lb_agent *agent = map_value(e);
+        agent->is_held = false;
+        heap_remove(&lb->held, &agent->held_until);
     }
-    for (size_t i = 0; state->get_frameworks != NULL && i < state->get_frameworks->n_frameworks; i++)
-        lb_framework_update(lb, state->get_frameworks->frameworks[i]->framework_info);
-    if (state->get_agents != NULL) {
-        struct map_entry *e;
-        for (e = map_first(&lb->agents); e != NULL; e = map_next(e)) {
-            struct lb_agent *agent = map_value(e);
-            agent->is_held = false;
-            heap_remove(&lb->held, &agent->held_until);
-        }
-        for (size_t i = 0; i < state->get_agents->n_recovered_agents; i++)
-            if (state->get_agents->recovered_agents[i]->id != NULL)
-                hold_agent(lb, state->get_agents->recovered_agents[i]->id->value);
-        for (size_t i = 0; i < state->get_agents->n_agents; i++)
-            lb_agent_update(lb, state->get_agents->agents[i]);
-    }
-    for (size_t i = 0; state->get_tasks != NULL && i < state->get_tasks->n_tasks; i++)
-        lb_task_update(lb, state->get_tasks->tasks[i]);
-    drop_unseen(lb);
 }
 
 /* The time of an agent that was held is over: what it has not been told again is gone. */
@@ -131,13 +114,8 @@ static void on_framework_removed(struct lb *lb, const Mesos__V1__FrameworkInfo *
         lb_framework_remove(lb, framework);
 }
 
-static void on_received(struct lb *lb, const Mesos__V1__Master__Event *event)
+static void on_event(struct lb *lb, const Mesos__V1__Master__Event *event)
 {
-    lb->current_at_ms = lb->now_ms;
-    if (event->subscribed != NULL) {
-        on_subscribed(lb, event->subscribed);
-        return;
-    }
     if (!lb->is_current)
         return; /* a stream begins with its picture */
     if (event->task_added != NULL)
@@ -156,6 +134,36 @@ static void on_received(struct lb *lb, const Mesos__V1__Master__Event *event)
         lb_framework_update(lb, event->framework_updated->framework->framework_info);
     else if (event->framework_removed != NULL)
         on_framework_removed(lb, event->framework_removed->framework_info);
+}
+
+static void on_received(struct lb *lb, const struct picture_part *part)
+{
+    lb->current_at_ms = lb->now_ms;
+    switch (part->type) {
+    case PICTURE_BEGIN:
+        begin_picture(lb);
+        break;
+    case PICTURE_AGENT:
+        lb_agent_update(lb, part->agent);
+        break;
+    case PICTURE_RECOVERED_AGENT:
+        if (part->recovered_agent->id != NULL)
+            hold_agent(lb, part->recovered_agent->id->value);
+        break;
+    case PICTURE_FRAMEWORK:
+        lb_framework_update(lb, part->framework);
+        break;
+    case PICTURE_TASK:
+        lb_task_update(lb, part->task);
+        break;
+    case PICTURE_END:
+        lb->is_current = true;
+        drop_unseen(lb);
+        break;
+    case PICTURE_EVENT:
+        on_event(lb, part->event);
+        break;
+    }
 }
 
 int lb_step(struct lb *lb, const struct lb_event *in, struct lb_effects *out)

@@ -2,9 +2,9 @@
  * lb.h - the balancer's core: follows the master's operator event stream (facts: mesos 3.3) and keeps the plan, which VIP
  * leads to which back ends (facts: net-cron C.1 to C.3). Data planes, sockets and clocks are the shell's.
  *
- * The plan holds through a lost stream: nothing changes until the next SUBSCRIBED, which is taken as one difference. Tasks
- * of agents that a new master knows but has not heard of yet ("recovered") stay until their agent is back or the master's
- * time for that is over. */
+ * The plan holds through a lost stream: nothing changes until the next picture is complete, which is taken as one
+ * difference (no FLUSH before its END). Tasks of agents that a new master knows but has not heard of yet ("recovered") stay
+ * until their agent is back or the master's time for that is over. */
 #pragma once
 
 #include "common/base/vip_name.h"

@@ -104,7 +104,7 @@ struct lb {
     struct list dirty;
     struct heap held, checks;
     size_t checks_in_flight;
-    uint64_t picture; /* number of the SUBSCRIBED event */
+    uint64_t picture; /* number of the newest one */
     bool is_current;
     int64_t current_at_ms, now_ms;
     uint64_t rejected_labels;

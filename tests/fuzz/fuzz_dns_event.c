@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena *arena = arena_new(0);
     /* The same bytes several times: what was kept from the first meets the second. */
     for (int64_t round = 0; round < 3; round++) {
-        struct dns_cluster_told told;
+        struct picture_told told;
         (void)dns_cluster_apply(cluster, data[0] == '{' ? WIRE_JSON : WIRE_PROTOBUF, data, size, round * 700000, arena,
                                 &told, &err);
         dns_cluster_check_invariants(cluster);

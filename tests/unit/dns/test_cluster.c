@@ -74,9 +74,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct dns_cluster_told apply(const char *json)
+static struct picture_told apply(const char *json)
 {
-    struct dns_cluster_told told;
+    struct picture_told told;
     struct err err = {0};
     struct buf bytes;
     buf_init(&bytes, 0);
@@ -172,7 +172,7 @@ static const char *names(const char *filter)
 
 static void start(void)
 {
-    struct dns_cluster_told told = apply(SUBSCRIBED(AGENT(0) "," AGENT(1), "", FRAMEWORK("F", "marathon"), ""));
+    struct picture_told told = apply(SUBSCRIBED(AGENT(0) "," AGENT(1), "", FRAMEWORK("F", "marathon"), ""));
     assert_true(told.is_snapshot);
     assert_true(told.heartbeat_seconds > 14.9 && told.heartbeat_seconds < 15.1);
 }
@@ -492,7 +492,7 @@ static void test_cluster__recorded_stream(void **state)
 
 static void test_cluster__garbage_is_refused(void **state)
 {
-    struct dns_cluster_told told;
+    struct picture_told told;
     struct err err = {0};
     static const char *const bad[] = {"\x08",
                                       "\x08\x01\x12\x05",

@@ -50,7 +50,7 @@ static void test_options__masters(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_true(CHECK_FLAGS(bad[i]) < 0);
     assert_int_equal(CHECK_FLAGS("--master=1.2.3.4.5:6,b:1, [::1]:5050"), 0);
-    assert_int_equal(lists.master_count, 3);
+    assert_int_equal(lists.masters.count, 3);
 }
 
 static void test_options__resolvers_and_zones(void **state)

@@ -21,6 +21,7 @@ struct world {
     struct lb *lb;
     struct arena *arena;
     int64_t now_ms;
+    unsigned received;
     char log[8192];
     char traces[8192];
     struct lb_endpoint checks[16];
@@ -81,6 +82,12 @@ static const char *flush(struct world *w)
     return w->log;
 }
 
+static void give(void *ctx, const struct picture_part *part)
+{
+    struct lb_event in = {.type = LB_EVENT_RECEIVED, .received = part};
+    step(ctx, &in);
+}
+
 static void receive(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void receive(struct world *w, const char *fmt, ...)
 {
@@ -93,13 +100,20 @@ static void receive(struct world *w, const char *fmt, ...)
     for (char *c = text; *c; c++)
         if (*c == '\'')
             *c = '"';
+    struct picture_told told;
+    bool is_json = w->received++ % 2 == 0; /* it must make no difference */
+    struct buf bytes;
+    buf_init(&bytes, 0);
     arena_reset(w->arena);
-    struct lb_event in = {.type = LB_EVENT_RECEIVED};
-    in.received = (const Mesos__V1__Master__Event *)wire_decode(WIRE_JSON, &mesos__v1__master__event__descriptor, text,
-                                                                strlen(text), w->arena, &err);
-    if (in.received == NULL)
+    const ProtobufCMessage *event =
+        wire_decode(WIRE_JSON, &mesos__v1__master__event__descriptor, text, strlen(text), w->arena, &err);
+    if (event == NULL)
         fail_msg("%s in %s", err.text, text);
-    step(w, &in);
+    assert_int_equal(wire_encode(is_json ? WIRE_JSON : WIRE_PROTOBUF, event, &bytes), 0);
+    assert_int_equal(picture_read(is_json ? WIRE_JSON : WIRE_PROTOBUF, buf_data(&bytes), buf_len(&bytes), w->arena, give, w,
+                                  &told, &err),
+                     0);
+    buf_deinit(&bytes);
 }
 
 #define AGENT(id, ip)                                                                                                      \

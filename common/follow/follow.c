@@ -6,7 +6,7 @@
  *      ^                |  ^ redirect         |                            |
  *      |                |--+                  |                            |
  *      +----------------+---------------------+----------------------------+   closed, broken, refused, silent */
-#include "dns/follow.h"
+#include "common/follow/follow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 
 enum state { WAITING, CONNECTING, STREAMING, CURRENT };
 
-struct dns_follow {
+struct follow {
     enum state state;
     char masters[FOLLOW_MASTERS_MAX][FOLLOW_ADDRESS_SIZE];
     size_t master_count, next_master;
@@ -38,9 +38,9 @@ static void copy_address(char out[FOLLOW_ADDRESS_SIZE], const char *address)
     out[len] = '\0';
 }
 
-struct dns_follow *dns_follow_new(const char *const *masters, size_t count, uint64_t seed)
+struct follow *follow_new(const char *const *masters, size_t count, uint64_t seed)
 {
-    struct dns_follow *f = xcalloc(1, sizeof(*f));
+    struct follow *f = xcalloc(1, sizeof(*f));
     for (size_t i = 0; i < count && i < FOLLOW_MASTERS_MAX; i++) {
         copy_address(f->masters[i], masters[i]);
         f->master_count++;
@@ -53,13 +53,13 @@ struct dns_follow *dns_follow_new(const char *const *masters, size_t count, uint
     return f;
 }
 
-struct dns_follow *dns_follow_free(struct dns_follow *f)
+struct follow *follow_free(struct follow *f)
 {
     free(f);
     return NULL;
 }
 
-static void connect_to(struct dns_follow *f, const char *address, int64_t now_ms, struct dns_follow_effects *out)
+static void connect_to(struct follow *f, const char *address, int64_t now_ms, struct follow_effects *out)
 {
     if (address != f->address)
         copy_address(f->address, address);
@@ -71,7 +71,7 @@ static void connect_to(struct dns_follow *f, const char *address, int64_t now_ms
 }
 
 /* Somebody else is asked after a while; soon at first, because another master may lead already. */
-static void wait(struct dns_follow *f, int64_t now_ms)
+static void wait(struct follow *f, int64_t now_ms)
 {
     f->state = WAITING;
     f->redirects = 0;
@@ -96,7 +96,7 @@ static bool read_location(const char *location, char address[FOLLOW_ADDRESS_SIZE
     return true;
 }
 
-static void on_answer(struct dns_follow *f, const struct dns_follow_event *in, struct dns_follow_effects *out)
+static void on_answer(struct follow *f, const struct follow_event *in, struct follow_effects *out)
 {
     char address[FOLLOW_ADDRESS_SIZE];
     bool is_redirect = in->status == 307 || in->status == 302 || in->status == 301 || in->status == 308;
@@ -108,7 +108,7 @@ static void on_answer(struct dns_follow *f, const struct dns_follow_event *in, s
     }
 }
 
-static void on_tick(struct dns_follow *f, int64_t now_ms, struct dns_follow_effects *out)
+static void on_tick(struct follow *f, int64_t now_ms, struct follow_effects *out)
 {
     if (now_ms < f->deadline_ms)
         return;
@@ -122,9 +122,9 @@ static void on_tick(struct dns_follow *f, int64_t now_ms, struct dns_follow_effe
     }
 }
 
-void dns_follow_step(struct dns_follow *f, const struct dns_follow_event *in, struct dns_follow_effects *out)
+void follow_step(struct follow *f, const struct follow_event *in, struct follow_effects *out)
 {
-    *out = (struct dns_follow_effects){0};
+    *out = (struct follow_effects){0};
     if (in->type == FOLLOW_TICK) {
         on_tick(f, in->now_ms, out);
         return;
@@ -161,17 +161,17 @@ void dns_follow_step(struct dns_follow *f, const struct dns_follow_event *in, st
     }
 }
 
-int64_t dns_follow_next_deadline(const struct dns_follow *f)
+int64_t follow_next_deadline(const struct follow *f)
 {
     return f->deadline_ms;
 }
 
-bool dns_follow_is_current(const struct dns_follow *f)
+bool follow_is_current(const struct follow *f)
 {
     return f->state == CURRENT;
 }
 
-const char *dns_follow_address(const struct dns_follow *f)
+const char *follow_address(const struct follow *f)
 {
     return f->address;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * resolve.c - see resolve.h. */
-#include "dns/resolve.h"
+ * lookup.c - see lookup.h. */
+#include "common/follow/lookup.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -12,20 +12,18 @@
 
 #include "common/base/check.h"
 #include "common/base/list.h"
-#include "dns/cluster.h"
-#include "dns/serve.h"
 
 struct job {
     struct list queued; /* waiting, or done and on its way back */
-    struct dns_resolve *owner;
+    struct lookup *owner;
     char *host;
-    struct dns_ip ips[CLUSTER_IPS_MAX];
+    struct host_ip ips[LOOKUP_IPS_MAX];
     size_t count;
 };
 
-struct dns_resolve {
+struct lookup {
     struct loop *loop;
-    void (*done)(void *ctx, const char *host, const struct dns_ip *ips, size_t count);
+    void (*done)(void *ctx, const char *host, const struct host_ip *ips, size_t count);
     void *ctx;
     pthread_t thread;
     bool is_running;
@@ -41,12 +39,17 @@ static void look_up(struct job *job)
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list = NULL;
     if (getaddrinfo(job->host, NULL, &hints, &list) != 0)
         return;
-    for (const struct addrinfo *a = list; a && job->count < CLUSTER_IPS_MAX; a = a->ai_next) {
-        union dns_serve_address address;
-        if ((a->ai_family != AF_INET && a->ai_family != AF_INET6) || a->ai_addrlen > sizeof(address))
-            continue;
-        memcpy(&address, a->ai_addr, a->ai_addrlen);
-        job->ips[job->count++] = dns_serve_ip(&address);
+    for (const struct addrinfo *a = list; a && job->count < LOOKUP_IPS_MAX; a = a->ai_next) {
+        const void *from = a->ai_addr;
+        struct host_ip *ip = &job->ips[job->count];
+        if (a->ai_family == AF_INET) {
+            ip->size = 4;
+            memcpy(ip->bytes, &((const struct sockaddr_in *)from)->sin_addr, 4);
+        } else if (a->ai_family == AF_INET6) {
+            ip->size = 16;
+            memcpy(ip->bytes, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+        }
+        job->count += ip->size > 0;
     }
     freeaddrinfo(list);
 }
@@ -61,7 +64,7 @@ static void job_free(struct job *job)
 static void give_back(void *ctx)
 {
     struct job *job = ctx;
-    struct dns_resolve *r = job->owner;
+    struct lookup *r = job->owner;
     (void)pthread_mutex_lock(&r->lock);
     list_remove(&job->queued);
     r->count--;
@@ -72,7 +75,7 @@ static void give_back(void *ctx)
 
 static void *run(void *ctx)
 {
-    struct dns_resolve *r = ctx;
+    struct lookup *r = ctx;
     (void)pthread_mutex_lock(&r->lock);
     for (;;) {
         while (list_is_empty(&r->waiting) && !r->is_ending)
@@ -90,11 +93,10 @@ static void *run(void *ctx)
     return NULL;
 }
 
-struct dns_resolve *dns_resolve_new(struct loop *loop,
-                                    void (*done)(void *ctx, const char *host, const struct dns_ip *ips, size_t count),
-                                    void *ctx)
+struct lookup *lookup_new(struct loop *loop,
+                          void (*done)(void *ctx, const char *host, const struct host_ip *ips, size_t count), void *ctx)
 {
-    struct dns_resolve *r = xcalloc(1, sizeof(*r));
+    struct lookup *r = xcalloc(1, sizeof(*r));
     r->loop = loop;
     r->done = done;
     r->ctx = ctx;
@@ -106,7 +108,7 @@ struct dns_resolve *dns_resolve_new(struct loop *loop,
 }
 
 /* The thread starts with the first name: most clusters have numbers only. */
-static bool start_thread(struct dns_resolve *r)
+static bool start_thread(struct lookup *r)
 {
     sigset_t all, before;
     if (r->is_running)
@@ -116,11 +118,11 @@ static bool start_thread(struct dns_resolve *r)
     r->is_running = pthread_create(&r->thread, NULL, run, r) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r->is_running)
-        (void)pthread_setname_np(r->thread, "dns-resolve"); /* only for people */
+        (void)pthread_setname_np(r->thread, "lookup"); /* only for people */
     return r->is_running;
 }
 
-void dns_resolve_start(struct dns_resolve *r, const char *host)
+void lookup_start(struct lookup *r, const char *host)
 {
     struct job *job = xcalloc(1, sizeof(*job));
     job->owner = r;
@@ -128,7 +130,7 @@ void dns_resolve_start(struct dns_resolve *r, const char *host)
     list_init(&job->queued);
     bool is_possible = start_thread(r);
     (void)pthread_mutex_lock(&r->lock);
-    if (is_possible && r->count < RESOLVE_QUEUE_MAX) {
+    if (is_possible && r->count < LOOKUP_QUEUE_MAX) {
         list_push_back(&r->waiting, &job->queued);
         (void)pthread_cond_signal(&r->changed);
     } else {
@@ -139,7 +141,7 @@ void dns_resolve_start(struct dns_resolve *r, const char *host)
     (void)pthread_mutex_unlock(&r->lock);
 }
 
-struct dns_resolve *dns_resolve_free(struct dns_resolve *r)
+struct lookup *lookup_free(struct lookup *r)
 {
     struct list *node;
     if (!r)

@@ -15,13 +15,13 @@
 #define FOLLOW_ANSWER_MS 10000 /* from connecting to the first record */
 #define FOLLOW_REDIRECTS_MAX 4 /* in a row */
 
-struct dns_follow;
+struct follow;
 
 /* masters: host:port each, copied. */
-struct dns_follow *dns_follow_new(const char *const *masters, size_t count, uint64_t seed);
-struct dns_follow *dns_follow_free(struct dns_follow *f);
+struct follow *follow_new(const char *const *masters, size_t count, uint64_t seed);
+struct follow *follow_free(struct follow *f);
 
-enum dns_follow_event_type {
+enum follow_event_type {
     FOLLOW_TICK,   /* the deadline came; the first one starts */
     FOLLOW_ANSWER, /* status and Location of an answer that is no stream */
     FOLLOW_OPENED, /* the stream has begun */
@@ -30,8 +30,8 @@ enum dns_follow_event_type {
     FOLLOW_BROKEN, /* what it said could not be read */
 };
 
-struct dns_follow_event {
-    enum dns_follow_event_type type;
+struct follow_event {
+    enum follow_event_type type;
     int64_t now_ms;
     uint64_t connection; /* events of another one than the present are ignored */
     int status;
@@ -41,16 +41,16 @@ struct dns_follow_event {
 };
 
 /* At most one of each, to be done in this order. */
-struct dns_follow_effects {
+struct follow_effects {
     bool close;
     bool connect;
     uint64_t connection;
     const char *address; /* valid until the next step */
 };
 
-void dns_follow_step(struct dns_follow *f, const struct dns_follow_event *in, struct dns_follow_effects *out);
-int64_t dns_follow_next_deadline(const struct dns_follow *f);
+void follow_step(struct follow *f, const struct follow_event *in, struct follow_effects *out);
+int64_t follow_next_deadline(const struct follow *f);
 /* A complete picture was received on the present connection. */
-bool dns_follow_is_current(const struct dns_follow *f);
+bool follow_is_current(const struct follow *f);
 /* host:port of the present connection. */
-const char *dns_follow_address(const struct dns_follow *f);
+const char *follow_address(const struct follow *f);
