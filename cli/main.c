@@ -11,6 +11,7 @@ int agent_main(int argc, char **argv);
 int container_fetch_main(int argc, char **argv);
 int marathon_main(int argc, char **argv);
 int dns_main(int argc, char **argv);
+int lb_main(int argc, char **argv);
 
 static int cmd_version(int argc, char **argv)
 {
@@ -45,12 +46,15 @@ static const struct command {
 #ifdef HAVE_DNS
     {"dns", dns_main, "run the name server role"},
 #endif
+#ifdef HAVE_LB
+    {"lb", lb_main, "run the load balancer role"},
+#endif
     {"hello", cmd_hello, NULL},
     {"config", cmd_config, NULL},
 };
 
 /* Parts of the plan that this version does not have: say so instead of "unknown". */
-static const char *const planned[] = {"cron", "lb", "job"};
+static const char *const planned[] = {"cron", "job"};
 
 int cli_fail(const char *fmt, ...)
 {

@@ -21,13 +21,17 @@ typedef void (*lb_counters_fn)(void *ctx, const struct lb_endpoint *backend, con
 struct lb_plane;
 struct lb_plane_ops {
     const char *name;
-    /* Carries out changes, in order. What cannot be is remembered as that VIP's problem and tried again by repair. */
+    /* Carries out changes, in order. The first call has the whole plan, and may be empty: what a former lb left and it does
+     * not have goes. What cannot be is remembered as that VIP's problem and tried again by repair. */
     void (*apply)(struct lb_plane *p, const struct lb_change *changes, size_t count);
     /* Compares with what is really there and mends it. The number of things mended, or a negative errno. */
     int (*repair)(struct lb_plane *p, struct err *err);
     /* NULL: the VIP works; otherwise why not. Valid until the next call. */
     const char *(*problem)(struct lb_plane *p, const struct lb_endpoint *vip);
     void (*counters)(struct lb_plane *p, const struct lb_endpoint *vip, lb_counters_fn fn, void *ctx);
+    /* Optional. A descriptor that becomes readable when somebody else has changed what is ours, or when we cannot know any
+     * more; -1: none. The shell calls repair soon, which takes away what is to be read. */
+    int (*watch_fd)(struct lb_plane *p);
     /* is_final: nothing is left in the kernel; otherwise what works without us goes on. */
     void (*close)(struct lb_plane *p, bool is_final);
 };

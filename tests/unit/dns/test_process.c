@@ -239,7 +239,7 @@ static int start(const char *extra_flag)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)setenv(READY_FD_VARIABLE, ready, 1);
         (void)execl("/proc/self/exe", "dns", where, http, resolvers, "--port=0", "--threads=2", "--timeout=1secs",
-                    "--logging_level=warning", extra_flag, NULL);
+                    "--logging_level=warning", "--vip_range=127.64.0.0/10", extra_flag, NULL);
         _exit(127);
     }
     close(fds[1]);
