@@ -47,7 +47,7 @@ struct iso8601_time {
 int iso8601_time_parse(const char *text, struct iso8601_time *out, struct err *err);
 
 struct iso8601_interval {
-    int64_t count;           /* moments in all, ISO8601_FOREVER, 0: none ("R1" is one run, not one repetition) */
+    int64_t count;           /* runs in all, ISO8601_FOREVER, 0: none ("R1" is one run, not one repetition) */
     int64_t start_ms;        /* moment 0 */
     int64_t start_local_ms;  /* its fields as asked for, which a gap may have moved */
     const struct zone *zone; /* of the arithmetic; belongs to its table */
@@ -60,16 +60,18 @@ struct iso8601_interval {
 int iso8601_interval_parse(const char *text, const char *zone_name, struct zones *zones, const struct zone *default_zone,
                            int64_t now_ms, struct iso8601_interval *out, struct err *err);
 
-/* Moment k >= 0, regardless of the count; ISO8601_NONE when it is after the year 9999. With a period of zero there is only
- * moment 0: others are ISO8601_NONE. Moments never decrease; two can only be equal when the period is shorter than a gap.
- */
+/* Moment k >= 0. The count plays no part in this: it is for the caller to count runs. ISO8601_NONE when it is after the
+ * year 9999. With a period of zero there is only moment 0. Moments never decrease; two are equal only across a gap of a
+ * day. */
 int64_t iso8601_interval_moment(const struct iso8601_interval *i, int64_t k);
-/* The smallest k whose moment is after after_ms, within the count; ISO8601_NONE when there is none. Logarithmic in k. */
+/* The smallest k whose moment is after after_ms; ISO8601_NONE when there is none. Logarithmic in k. */
 int64_t iso8601_interval_index_after(const struct iso8601_interval *i, int64_t after_ms);
-/* Moves the start to moment k, which must exist, and takes k off the count. Month ends are forgotten by this. */
+/* Moves the start to moment k, which must exist. What it was counted from (a month's end) is forgotten by this. */
 void iso8601_interval_rebase(struct iso8601_interval *i, int64_t k);
 
-/* "R3/2026-01-31T00:00:00.000+01:00/P1M": what is left from moment k on, with `count` moments (or ISO8601_FOREVER). */
-int iso8601_interval_format(const struct iso8601_interval *i, int64_t k, int64_t count, struct buf *out);
-/* One instant as local time of the zone, `yyyy-MM-ddTHH:mm:ss.SSS` and Z or +hh:mm (Joda's form). */
+/* "R3/2026-01-31T00:00:00.000+01:00/P1M": count (or ISO8601_FOREVER) runs from moment k on. period_text NULL: canonical,
+ * else what it was read from. 0, or -ENOBUFS. */
+int iso8601_interval_format(const struct iso8601_interval *i, int64_t k, int64_t count, const char *period_text,
+                            struct buf *out);
+/* One instant as local time of the zone, `yyyy-MM-ddTHH:mm:ss.SSS` and Z or +hh:mm, as Joda writes it. */
 int iso8601_instant_format(int64_t utc_ms, const struct zone *zone, struct buf *out);

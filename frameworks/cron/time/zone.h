@@ -30,7 +30,7 @@ struct zones;
  * name has been checked by zone_name_is_valid. */
 typedef int64_t zone_read_fn(void *ctx, const char *name, uint8_t *data, size_t size);
 
-/* The system's: below /usr/share/zoneinfo, or $TZDIR as it was at the first call of zones_new with it. ctx is ignored. */
+/* The system's. ctx is the folder, NULL means /usr/share/zoneinfo. Opens beneath that folder only. */
 zone_read_fn zone_read_system;
 
 struct zones *zones_new(zone_read_fn *read, void *ctx);
