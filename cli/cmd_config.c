@@ -14,6 +14,9 @@
 #ifdef HAVE_MARATHON
 #include "frameworks/marathon/options.h"
 #endif
+#ifdef HAVE_LB
+#include "lb/options.h"
+#endif
 
 static const struct role {
     const char *name;
@@ -28,6 +31,9 @@ static const struct role {
 #endif
 #ifdef HAVE_MARATHON
     {"marathon", marathon_option_defs, &marathon_option_count},
+#endif
+#ifdef HAVE_LB
+    {"lb", lb_option_defs, &lb_option_count},
 #endif
     {NULL, NULL, NULL},
 };

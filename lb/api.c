@@ -279,7 +279,7 @@ static void get_plane(struct lb_shell *s, struct http_exchange *x)
     json_end_array(&w);
     json_kv_string(&w, "instance", s->options->instance);
     json_kv_string(&w, "vip_range", s->options->vip_range);
-    json_kv_bool(&w, "has_local_routes", s->routes != NULL);
+    json_kv_uint(&w, "local_routes", s->routes != NULL ? lb_routes_count(s->routes) : 0);
     json_kv_uint(&w, "vips_with_problems", count_problems(s));
     put_picture(s, &w);
     json_end_object(&w);

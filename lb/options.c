@@ -94,12 +94,19 @@ static int read_range(struct lb_options *o, struct err *err)
     return 0;
 }
 
+static int read_masters(struct lb_options *o, struct err *err)
+{
+    if (!o->master || o->master[0] == '\0')
+        return err_set(err, -EINVAL, "--master is missing: host:port of the cluster's masters");
+    if (strncmp(o->master, "zk://", 5) == 0)
+        return err_set(err, -EINVAL, "--master: finding masters by ZooKeeper is not supported; name them host:port");
+    return master_list_parse(o->master, &o->masters, err);
+}
+
 int lb_options_check(struct lb_options *o, struct err *err)
 {
     enum log_level level;
     struct lb_endpoint ip;
-    if (log_parse_level(o->logging_level, &level) < 0)
-        return err_set(err, -EINVAL, "--logging_level=%s is none of debug, info, warning, error", o->logging_level);
     if (lb_endpoint_parse_ip(o->ip, &ip) < 0)
         return err_set(err, -EINVAL, "--ip=%s is not an address", o->ip);
     if (o->check_interval_ms != 0 && o->check_interval_ms < 100)
@@ -108,11 +115,9 @@ int lb_options_check(struct lb_options *o, struct err *err)
     result = result < 0 ? result : read_route(o, err);
     result = result < 0 ? result : check_instance(o->instance, err);
     result = result < 0 ? result : read_range(o, err);
-    if (result < 0 || o->clean)
-        return result;
-    if (!o->master || o->master[0] == '\0')
-        return err_set(err, -EINVAL, "--master is missing: host:port of the cluster's masters");
-    if (strncmp(o->master, "zk://", 5) == 0)
-        return err_set(err, -EINVAL, "--master: finding masters by ZooKeeper is not supported; name them host:port");
-    return master_list_parse(o->master, &o->masters, err);
+    if (result == 0 && !o->clean)
+        result = read_masters(o, err);
+    if (result == 0 && log_parse_level(o->logging_level, &level) < 0)
+        return err_set(err, -EINVAL, "--logging_level=%s is none of debug, info, warning, error", o->logging_level);
+    return result;
 }

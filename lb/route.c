@@ -296,6 +296,14 @@ void lb_routes_remove(struct lb_routes *r, const struct lb_prefix *prefix)
     drop(r, route);
 }
 
+size_t lb_routes_count(const struct lb_routes *r)
+{
+    size_t count = 0;
+    for (struct map_entry *e = map_first(&r->wanted); e != NULL; e = map_next(e))
+        count += ((const struct route *)map_value(e))->is_there;
+    return count;
+}
+
 struct lb_routes *lb_routes_free(struct lb_routes *r, bool is_final)
 {
     if (r == NULL)

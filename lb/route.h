@@ -30,6 +30,7 @@ void lb_routes_remove(struct lb_routes *r, const struct lb_prefix *prefix);
 /* Adds what is missing, removes what a former lb of this instance left and nobody wants now. Their number, or a negative
  * errno. */
 int lb_routes_repair(struct lb_routes *r, struct err *err);
+size_t lb_routes_count(const struct lb_routes *r); /* those that are there */
 /* is_final: removes them all. Accepts NULL, returns NULL. */
 struct lb_routes *lb_routes_free(struct lb_routes *r, bool is_final);
 
