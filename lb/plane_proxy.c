@@ -15,6 +15,10 @@
 #include "common/base/check.h"
 #include "lb/proxy.h"
 
+#ifndef IPV6_FREEBIND
+#define IPV6_FREEBIND 78
+#endif
+
 #define THREADS_DEFAULT_MAX 8
 #define BACKLOG 4096
 #define DESCRIPTORS_KEPT 256 /* for the shell: API, master, logs */
@@ -52,6 +56,9 @@ static int open_socket(struct proxy_vip *vip)
     int result = 0;
     if (vip->at.is_ipv6)
         result = setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    /* IPv6 knows only the addresses of interfaces as local when it binds; those of a local route are so all the same. */
+    if (vip->at.is_ipv6 && result == 0)
+        result = setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof(on));
     if (is_tcp && result == 0)
         result = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* past connections do not matter */
     if (is_tcp && result == 0) /* inherited by what is accepted; so is the next */

@@ -11,7 +11,7 @@
 #include "common/base/vip_name.h"
 
 #define LB_ROUTE_PROTOCOL 109
-#define LB_RANGE_PREFIXES_MAX 64
+#define LB_RANGE_PREFIXES_MAX 80 /* no range has more */
 
 struct lb_prefix {
     uint8_t is_ipv6, bits;
