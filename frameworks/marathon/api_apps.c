@@ -8,7 +8,7 @@
 #include "common/base/check.h"
 #include "common/base/json.h"
 #include "common/base/text.h"
-#include "frameworks/marathon/problems.h"
+#include "frameworks/kit/problems.h"
 #include "frameworks/marathon/shell.h"
 
 struct call { /* one request on its way through the routes */

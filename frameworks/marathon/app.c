@@ -8,42 +8,16 @@
 
 #include "common/base/check.h"
 #include "common/base/text.h"
-#include "frameworks/marathon/schema.h"
-
-#define CHUNK_SIZE 1024
-
-struct chunk {
-    struct chunk *next;
-    size_t used, size;
-    _Alignas(16) unsigned char data[];
-};
+#include "frameworks/kit/schema.h"
 
 void *app_alloc(struct app *a, size_t size)
 {
-    size = (size + 15) & ~(size_t)15;
-    struct chunk *c = a->chunks;
-    if (c == NULL || c->size - c->used < size) {
-        size_t room = size > CHUNK_SIZE / 2 ? size : CHUNK_SIZE;
-        struct chunk *fresh = xcalloc(1, sizeof(*fresh) + room);
-        fresh->size = room;
-        if (c != NULL && room == size && c->used < c->size) { /* keep filling the present one */
-            fresh->next = c->next;
-            c->next = fresh;
-        } else {
-            fresh->next = c;
-            a->chunks = fresh;
-        }
-        c = fresh;
-    }
-    void *p = c->data + c->used;
-    c->used += size;
-    return p;
+    return chunks_alloc(&a->chunks, size);
 }
 
 char *app_strdup(struct app *a, const char *s)
 {
-    size_t n = strlen(s) + 1;
-    return memcpy(app_alloc(a, n), s, n);
+    return chunks_strdup(&a->chunks, s);
 }
 
 static struct app *app_new(void)
@@ -63,10 +37,7 @@ struct app *app_unref(struct app *a)
 {
     if (a == NULL || --a->refs > 0)
         return NULL;
-    for (struct chunk *c = a->chunks, *next; c != NULL; c = next) {
-        next = c->next;
-        free(c);
-    }
+    chunks_free(&a->chunks);
     free(a);
     return NULL;
 }

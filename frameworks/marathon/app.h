@@ -9,18 +9,10 @@
 #include <stdint.h>
 
 #include "common/base/json.h"
+#include "frameworks/kit/chunks.h"
+#include "frameworks/kit/pairs.h"
+#include "frameworks/kit/problems.h"
 #include "frameworks/marathon/app_id.h"
-#include "frameworks/marathon/problems.h"
-
-struct chunk;
-
-struct app_pair {
-    const char *key, *value;
-};
-struct app_pairs { /* sorted by key */
-    struct app_pair *items;
-    size_t count;
-};
 
 enum app_operator { APP_UNIQUE, APP_CLUSTER, APP_GROUP_BY, APP_LIKE, APP_UNLIKE, APP_MAX_PER, APP_IS };
 struct app_constraint {
@@ -69,7 +61,7 @@ struct app_port {
     int number;           /* service port, real port with require_ports; 0 until assigned */
     const char *name;     /* NULL: none */
     const char *protocol; /* "tcp", "udp", "udp,tcp" */
-    struct app_pairs labels;
+    struct pairs labels;
 };
 
 struct app_volume { /* host volumes */
@@ -83,7 +75,7 @@ struct app_volume { /* host volumes */
 
 struct app {
     unsigned refs;
-    struct chunk *chunks; /* all memory below */
+    struct chunks chunks; /* all memory below */
     const char *id;
     const char *cmd, *user, *role; /* cmd, user: NULL if none */
     const char **args;
@@ -95,7 +87,7 @@ struct app {
     size_t constraint_count;
     const char **accepted_roles; /* acceptedResourceRoles */
     size_t accepted_role_count;
-    struct app_pairs env, labels;
+    struct pairs env, labels;
     const char *executor; /* "" or "//cmd" */
     struct app_fetch *fetch;
     size_t fetch_count;

@@ -56,24 +56,9 @@ static const char **get_strings(struct app *a, const json_t *json, const char *k
     return out;
 }
 
-static int compare_pairs(const void *left, const void *right)
+static struct pairs get_pairs(struct app *a, const json_t *json, const char *key)
 {
-    return strcmp(((const struct app_pair *)left)->key, ((const struct app_pair *)right)->key);
-}
-
-static struct app_pairs get_pairs(struct app *a, const json_t *json, const char *key)
-{
-    json_t *map = json_object_get(json, key);
-    struct app_pairs out = {.items = app_alloc(a, sizeof(struct app_pair) * (json_object_size(map) + 1))};
-    const char *name;
-    json_t *value;
-    json_object_foreach(map, name, value)
-    {
-        if (json_is_string(value))
-            out.items[out.count++] = (struct app_pair){app_strdup(a, name), app_strdup(a, json_string_value(value))};
-    }
-    qsort(out.items, out.count, sizeof(out.items[0]), compare_pairs);
-    return out;
+    return pairs_read(&a->chunks, json_object_get(json, key));
 }
 
 static void read_constraints(struct app *a, const json_t *json, struct problems *problems)

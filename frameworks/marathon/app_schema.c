@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "frameworks/kit/schema.h"
 #include "frameworks/marathon/app.h"
-#include "frameworks/marathon/schema.h"
 
 #define STRING                                                                                                             \
     {                                                                                                                      \

@@ -7,8 +7,8 @@
 
 #include "common/base/check.h"
 #include "common/base/text.h"
+#include "frameworks/kit/pattern.h"
 #include "frameworks/marathon/app.h"
-#include "frameworks/marathon/pattern.h"
 
 #define CHECK_PATH_MAX 4096 /* what the executor takes */
 

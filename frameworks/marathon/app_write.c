@@ -17,15 +17,12 @@ static void write_strings(const char *key, const char *const *list, size_t count
     json_end_array(w);
 }
 
-static void write_pairs(const char *key, const struct app_pairs *pairs, bool always, struct json_writer *w)
+static void write_pairs(const char *key, const struct pairs *pairs, bool always, struct json_writer *w)
 {
     if (pairs->count == 0 && !always)
         return;
     json_put_key(w, key);
-    json_begin_object(w);
-    for (size_t i = 0; i < pairs->count; i++)
-        json_kv_string(w, pairs->items[i].key, pairs->items[i].value);
-    json_end_object(w);
+    pairs_write(pairs, w);
 }
 
 static void write_constraints(const struct app *a, struct json_writer *w)

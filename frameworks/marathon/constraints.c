@@ -11,7 +11,7 @@
 #include "common/base/map.h"
 #include "common/base/text.h"
 #include "common/resource/resource.h"
-#include "frameworks/marathon/pattern.h"
+#include "frameworks/kit/pattern.h"
 
 struct group {    /* instances that share a value */
     size_t index; /* order of first appearance */

@@ -35,7 +35,7 @@ static void read_term(struct cursor *c, char out[TERM_MAX])
     skip_spaces(c);
 }
 
-static const char *find(const struct app_pairs *labels, const char *key)
+static const char *find(const struct pairs *labels, const char *key)
 {
     for (size_t i = 0; labels && i < labels->count; i++) {
         if (strcmp(labels->items[i].key, key) == 0)
@@ -75,7 +75,7 @@ static bool is_word_here(const struct cursor *c, const char *word)
 }
 
 /* The key must be there for every operator, the negative ones included. */
-static bool read_atom(struct cursor *c, const struct app_pairs *labels)
+static bool read_atom(struct cursor *c, const struct pairs *labels)
 {
     char key[TERM_MAX], term[TERM_MAX];
     read_term(c, key);
@@ -103,7 +103,7 @@ static bool read_atom(struct cursor *c, const struct app_pairs *labels)
     return value != NULL;
 }
 
-static bool evaluate(const char *text, const struct app_pairs *labels, bool *is_valid)
+static bool evaluate(const char *text, const struct pairs *labels, bool *is_valid)
 {
     struct cursor c = {.p = text};
     bool all = true;
@@ -122,7 +122,7 @@ bool selector_is_valid(const char *text)
     return is_valid;
 }
 
-bool selector_matches(const char *text, const struct app_pairs *labels)
+bool selector_matches(const char *text, const struct pairs *labels)
 {
     bool is_valid;
     return evaluate(text, labels, &is_valid) && is_valid;

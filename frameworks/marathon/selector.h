@@ -10,4 +10,4 @@
 /* Is the text a selector at all? */
 bool selector_is_valid(const char *text);
 /* Of a valid selector: does it choose these labels? */
-bool selector_matches(const char *text, const struct app_pairs *labels);
+bool selector_matches(const char *text, const struct pairs *labels);

@@ -74,7 +74,7 @@ static void put_labels(struct env *e, const struct app *app)
     struct buf names;
     buf_init(&names, 0);
     for (size_t i = 0; i < app->labels.count; i++) {
-        const struct app_pair *l = &app->labels.items[i];
+        const struct pair *l = &app->labels.items[i];
         if (strlen(l->key) >= LABEL_KEY_MAX || strlen(l->value) >= LABEL_VALUE_MAX)
             continue;
         char *name = sanitise(e->arena, l->key);

@@ -7,7 +7,7 @@
 
 #define NANOSECONDS 1000000000LL
 
-static Mesos__V1__Labels *labels_of(const struct app_pairs *pairs, struct arena *a)
+static Mesos__V1__Labels *labels_of(const struct pairs *pairs, struct arena *a)
 {
     if (pairs->count == 0)
         return NULL;

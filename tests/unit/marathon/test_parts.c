@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "frameworks/kit/pattern.h"
 #include "frameworks/marathon/constraints.h"
 #include "frameworks/marathon/launch_backoff.h"
-#include "frameworks/marathon/pattern.h"
 #include "frameworks/marathon/rolling.h"
 #include "frameworks/marathon/task_info.h"
 

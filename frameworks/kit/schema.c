@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frameworks/marathon/schema.h"
+#include "frameworks/kit/schema.h"
 
 #include <math.h>
 #include <stdio.h>

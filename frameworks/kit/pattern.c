@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frameworks/marathon/pattern.h"
+#include "frameworks/kit/pattern.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * of the wrong type, not whether the whole makes sense: see app_validate.c. */
 #pragma once
 
-#include "frameworks/marathon/problems.h"
+#include "frameworks/kit/problems.h"
 
 enum schema_kind {
     SCHEMA_STRING, /* length_min, words, is_name */

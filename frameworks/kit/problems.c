@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frameworks/marathon/problems.h"
+#include "frameworks/kit/problems.h"
 
 #include <stdarg.h>
 #include <stdio.h>
