@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
+#include "frameworks/cron/time/zone_private.h"
 #include "support.h"
 
 static int make(void **state)
@@ -170,6 +171,59 @@ static void test_offsets__bounded(void **state)
         assert_int_equal(zones_find_offset(*state, s, &z), 0);
 }
 
+/* All forms of a rule, in a year with and one without a leap day: the two changes and the offsets behind them, in minutes.
+ */
+static void test_rule__forms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule, *after, *first, *second;
+        int first_minutes, second_minutes;
+    } table[] = {
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2026-01-01T00:00Z", "2026-03-29T01:00:00.000Z", "2026-10-25T01:00:00.000Z", 120,
+         60},
+        {"A1-1B1", "", NULL, NULL, 0, 0},
+        {"AAA0BBB,J59/0,J60/0", "2023-01-01T00:00Z", "2023-02-28T00:00:00.000Z", "2023-02-28T23:00:00.000Z", 60, 0},
+        {"AAA0BBB,J59/0,J60/0", "2024-01-01T00:00Z", "2024-02-28T00:00:00.000Z", "2024-02-29T23:00:00.000Z", 60, 0},
+        {"AAA0BBB,59/0,60/0", "2024-01-01T00:00Z", "2024-02-29T00:00:00.000Z", "2024-02-29T23:00:00.000Z", 60, 0},
+        {"AAA0BBB,59/0,60/0", "2023-01-01T00:00Z", "2023-03-01T00:00:00.000Z", "2023-03-01T23:00:00.000Z", 60, 0},
+        {"<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "2026-01-01T00:00Z", "2026-03-29T01:00:00.000Z", "2026-10-25T01:00:00.000Z",
+         -60, -120},
+        {"IST-1GMT0,M10.5.0,M3.5.0/1", "2026-01-01T00:00Z", "2026-03-29T01:00:00.000Z", "2026-10-25T01:00:00.000Z", 60, 0},
+        {"XXX-2:30:15YYY-3:30:15,M1.1.1/-24,M12.5.6/167", "2026-01-10T00:00Z", "2027-01-01T19:29:45.000Z",
+         "2027-01-02T21:29:45.000Z", 150, 210},
+        {"AAA0BBB", "", NULL, NULL, 0, 0},
+        {"AA0", "", NULL, NULL, 0, 0},
+        {"AAA", "", NULL, NULL, 0, 0},
+        {"AAA26", "", NULL, NULL, 0, 0},
+        {"AAA0BBB,M13.1.0,M1.1.0", "", NULL, NULL, 0, 0},
+        {"AAA0BBB,M3.6.0,M1.1.0", "", NULL, NULL, 0, 0},
+        {"AAA0BBB,M3.1.7,M1.1.0", "", NULL, NULL, 0, 0},
+        {"AAA0BBB,J0,J1", "", NULL, NULL, 0, 0},
+        {"AAA0BBB,J1/168,J2", "", NULL, NULL, 0, 0},
+        {"AAA0BBB,J1,J2 ", "", NULL, NULL, 0, 0},
+        {"<AAA0", "", NULL, NULL, 0, 0},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct zone_rule rule;
+        int rc = zone_rule_parse(table[i].rule, strlen(table[i].rule), &rule);
+        assert_int_equal(rc, table[i].first != NULL ? 0 : -1);
+        if (rc != 0)
+            continue;
+        int64_t first = zone_rule_next_change_s(&rule, at(table[i].after) / 1000),
+                second = zone_rule_next_change_s(&rule, first);
+        assert_string_equal(text_of(first * 1000), table[i].first);
+        assert_string_equal(text_of(second * 1000), table[i].second);
+        assert_int_equal(zone_rule_offset_s(&rule, first) / 60, table[i].first_minutes);
+        assert_int_equal(zone_rule_offset_s(&rule, second) / 60, table[i].second_minutes);
+    }
+    struct zone_rule always;
+    assert_int_equal(zone_rule_parse("EST5EDT,0/0,J365/25", 19, &always), 0);
+    assert_int_equal(zone_rule_next_change_s(&always, 0), INT64_MAX);
+    for (int64_t s = 0; s < 5 * 366 * 86400; s += 3601)
+        assert_int_equal(zone_rule_offset_s(&always, s), -4 * 3600);
+}
+
 /* A reader that says yes to every name: the table stays bounded. */
 static int64_t read_any(void *ctx, const char *name, uint8_t *data, size_t size)
 {
@@ -280,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_to_utc__gaps_and_overlaps, make, drop),
         cmocka_unit_test_setup_teardown(test_java__old_ids_and_offsets, make, drop),
         cmocka_unit_test_setup_teardown(test_offsets__bounded, make, drop),
+        cmocka_unit_test(test_rule__forms),
         cmocka_unit_test(test_table__is_bounded),
         cmocka_unit_test_setup_teardown(test_all_zones__round_trip, make, drop),
         cmocka_unit_test(test_parse__damaged_files),
