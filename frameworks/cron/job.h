@@ -88,7 +88,9 @@ struct job_chronos {
     const char *owner, *owner_name, *executor, *executor_flags, *task_info_data;
     const char *schedule_text; /* as it was posted */
     bool is_shell, is_high_priority, is_async, is_data_processing;
-    bool gives_uris; /* was written with `uris`, not with `fetch` */
+    bool gives_uris;         /* was written with `uris`, not with `fetch` */
+    bool is_concurrent;      /* also of jobs with parents, which have no schedule to say so */
+    bool is_fetched_command; /* the command is the address of a program: fetched and executed */
 };
 
 struct job {
