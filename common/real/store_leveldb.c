@@ -38,8 +38,9 @@ struct request {
     store_item_fn item;
     void *ctx;
     int result;
-    uint8_t *data; /* KIND_SCAN: the prefix; else records: struct record, key, value */
+    uint8_t *data; /* KIND_SCAN: prefix, then the key to begin behind; else records: struct record, key, value */
     size_t len, capacity;
+    size_t prefix_len, limit; /* KIND_SCAN */
 };
 
 struct record {
@@ -220,20 +221,35 @@ static struct request *new_piece(const struct request *scan)
     return piece;
 }
 
+/* Stands on the first key of the range. */
+static void seek(leveldb_iterator_t *it, const struct request *r)
+{
+    const char *prefix = (const char *)r->data, *after = prefix + r->prefix_len;
+    size_t after_len = r->len - r->prefix_len, key_len;
+    leveldb_iter_seek(it, after_len > 0 ? after : prefix, after_len > 0 ? after_len : r->prefix_len);
+    if (after_len == 0 || !leveldb_iter_valid(it))
+        return;
+    const char *key = leveldb_iter_key(it, &key_len);
+    if (key_len == after_len && memcmp(key, after, key_len) == 0)
+        leveldb_iter_next(it);
+}
+
 static int scan(struct store_leveldb *s, const struct request *r)
 {
     leveldb_iterator_t *it = leveldb_create_iterator(s->db, s->read_options);
     struct request *piece = NULL;
     int rc = 0;
-    for (leveldb_iter_seek(it, (const char *)r->data, r->len); rc == 0 && leveldb_iter_valid(it); leveldb_iter_next(it)) {
+    size_t count = 0;
+    for (seek(it, r); rc == 0 && leveldb_iter_valid(it) && (r->limit == 0 || count < r->limit); leveldb_iter_next(it)) {
         size_t key_len, value_len;
         const char *key = leveldb_iter_key(it, &key_len);
-        if (key_len < r->len || (r->len > 0 && memcmp(key, r->data, r->len) != 0))
+        if (key_len < r->prefix_len || (r->prefix_len > 0 && memcmp(key, r->data, r->prefix_len) != 0))
             break;
         const char *value = leveldb_iter_value(it, &value_len);
         if (piece == NULL)
             piece = new_piece(r);
         append_record(piece, key, key_len, value, value_len);
+        count++;
         if (piece->len >= PIECE_BYTES) {
             complete(s, piece);
             piece = NULL;
@@ -379,12 +395,15 @@ static void leveldb_store_write(struct store *base, const struct store_write *wr
     submit((struct store_leveldb *)base, r);
 }
 
-static void leveldb_store_scan(struct store *base, const void *prefix, size_t prefix_len, store_item_fn item,
-                               uint64_t token, store_done_fn done, void *ctx)
+static void leveldb_store_scan(struct store *base, const struct store_range *range, store_item_fn item, uint64_t token,
+                               store_done_fn done, void *ctx)
 {
     struct request *r = xcalloc(1, sizeof(*r));
     *r = (struct request){.kind = KIND_SCAN, .token = token, .done = done, .item = item, .ctx = ctx};
-    append(r, prefix, prefix_len);
+    r->prefix_len = range->prefix_len;
+    r->limit = range->limit;
+    append(r, range->prefix, range->prefix_len);
+    append(r, range->after, range->after_len);
     submit((struct store_leveldb *)base, r);
 }
 

@@ -108,7 +108,7 @@ static void submit(const struct call *c, struct marathon_request r)
 
 static void not_allowed(const struct call *c)
 {
-    api_send_message(c->x, 405, "Method Not Allowed");
+    kit_send_message(c->x, 405, "Method Not Allowed");
 }
 
 static void not_supported(const struct call *c, const char *what)
@@ -121,7 +121,7 @@ static void not_supported(const struct call *c, const char *what)
     buf_init(&b, 0);
     json_writer_init(&w, &b);
     problems_write(&p, &w);
-    api_send(c->x, 422, (const char *)buf_data(&b), buf_len(&b));
+    kit_send(c->x, 422, (const char *)buf_data(&b), buf_len(&b));
     buf_deinit(&b);
     problems_deinit(&p);
 }
@@ -271,7 +271,7 @@ static void route_queue(const struct call *c, char *rest)
     }
     char *id = cut_last(rest, &last);
     if (id == NULL || strcmp(last, "delay") != 0)
-        api_send_message(c->x, 404, "URI not found");
+        kit_send_message(c->x, 404, "URI not found");
     else if (is_method(c, "DELETE"))
         submit(c, (struct marathon_request){.type = MARATHON_RESET_DELAY, .app_id = id});
     else

@@ -9,7 +9,6 @@
 #include "frameworks/marathon/shell.h"
 
 #define VERSION "1.11.24" /* of the API spoken here; clients compare it */
-#define ABDICATE_MS 500
 
 static bool is_get(const struct http_message *m)
 {
@@ -84,7 +83,7 @@ static void metrics_json(const struct shell *s, struct http_exchange *x)
     struct marathon_counts counts;
     struct buf b;
     struct json_writer w;
-    marathon_get_counts(s->core, &counts);
+    marathon_get_counts(s->kit->core, &counts);
     buf_init(&b, 0);
     json_writer_init(&w, &b);
     json_begin_object(&w);
@@ -99,19 +98,19 @@ static void metrics_json(const struct shell *s, struct http_exchange *x)
         json_end_object(&w);
     }
     json_end_object(&w);
-    api_send(x, 200, (const char *)buf_data(&b), buf_len(&b));
+    kit_send(x, 200, (const char *)buf_data(&b), buf_len(&b));
     buf_deinit(&b);
 }
 
 static void metrics_prometheus(const struct shell *s, struct http_exchange *x)
 {
     if (!s->options.metrics_prometheus) {
-        api_send_message(x, 404, "Prometheus reporter is disabled");
+        kit_send_message(x, 404, "Prometheus reporter is disabled");
         return;
     }
     struct marathon_counts counts;
     struct buf b;
-    marathon_get_counts(s->core, &counts);
+    marathon_get_counts(s->kit->core, &counts);
     buf_init(&b, 0);
     for (size_t k = 0; k < METRIC_COUNT; k++) {
         char name[128];
@@ -129,10 +128,10 @@ static void metrics_prometheus(const struct shell *s, struct http_exchange *x)
 static void put_config_times(const struct shell_options *o, struct json_writer *w)
 {
     json_kv_int(w, "decline_offer_duration", o->decline_offer_duration);
-    json_kv_int(w, "failover_timeout", o->failover_timeout_s);
+    json_kv_int(w, "failover_timeout", o->kit.failover_timeout_s);
     json_kv_int(w, "local_port_max", o->local_port_max);
     json_kv_int(w, "local_port_min", o->local_port_min);
-    json_kv_int(w, "min_revive_offers_interval", o->min_revive_offers_interval);
+    json_kv_int(w, "min_revive_offers_interval", o->kit.min_revive_offers_interval);
     json_kv_int(w, "reconciliation_interval", o->reconciliation_interval);
     json_kv_int(w, "scale_apps_interval", o->scale_apps_interval);
     json_kv_int(w, "task_launch_confirm_timeout", o->task_launch_confirm_timeout);
@@ -163,23 +162,23 @@ static void put_config(const struct shell *s, struct json_writer *w)
         json_put_string(w, o->access_control_allow_origin);
         json_end_array(w);
     }
-    json_kv_bool(w, "checkpoint", o->checkpoint);
+    json_kv_bool(w, "checkpoint", o->kit.checkpoint);
     if (o->env_vars_prefix)
         json_kv_string(w, "env_vars_prefix", o->env_vars_prefix);
     json_kv_string(w, "executor", "//cmd");
     put_features(o->enable_features, w);
-    json_kv_string(w, "framework_name", o->framework_name);
-    json_kv_bool(w, "ha", o->ha);
-    json_kv_string(w, "hostname", o->hostname);
-    json_kv_string(w, "master", o->master);
+    json_kv_string(w, "framework_name", o->kit.framework_name);
+    json_kv_bool(w, "ha", o->kit.ha);
+    json_kv_string(w, "hostname", o->kit.hostname);
+    json_kv_string(w, "master", o->kit.master);
     if (o->mesos_leader_ui_url)
         json_kv_string(w, "mesos_leader_ui_url", o->mesos_leader_ui_url);
-    json_kv_string(w, "mesos_role", o->mesos_role);
-    if (o->mesos_user)
-        json_kv_string(w, "mesos_user", o->mesos_user);
+    json_kv_string(w, "mesos_role", o->kit.mesos_role);
+    if (o->kit.mesos_user)
+        json_kv_string(w, "mesos_user", o->kit.mesos_user);
     json_kv_string(w, "new_group_enforce_role", "off");
-    if (o->webui_url)
-        json_kv_string(w, "webui_url", o->webui_url);
+    if (o->kit.webui_url)
+        json_kv_string(w, "webui_url", o->kit.webui_url);
     put_config_times(o, w);
     json_end_object(w);
 }
@@ -195,19 +194,19 @@ static void info(const struct shell *s, struct http_exchange *x)
     json_kv_string(&w, "version", VERSION);
     json_kv_string(&w, "buildref", "muster-" MUSTER_VERSION);
     json_kv_bool(&w, "elected", true);
-    json_kv_string(&w, "leader", s->address);
-    if (marathon_framework_id(s->core))
-        json_kv_string(&w, "frameworkId", marathon_framework_id(s->core));
+    json_kv_string(&w, "leader", s->kit->address);
+    if (marathon_framework_id(s->kit->core))
+        json_kv_string(&w, "frameworkId", marathon_framework_id(s->kit->core));
     put_config(s, &w);
     json_put_key(&w, "zookeeper_config");
     json_begin_object(&w);
     json_end_object(&w);
     json_put_key(&w, "http_config");
     json_begin_object(&w);
-    json_kv_uint(&w, "http_port", http_server_port(s->server));
+    json_kv_uint(&w, "http_port", http_server_port(s->kit->server));
     json_end_object(&w);
     json_end_object(&w);
-    api_send(x, 200, (const char *)buf_data(&b), buf_len(&b));
+    kit_send(x, 200, (const char *)buf_data(&b), buf_len(&b));
     buf_deinit(&b);
 }
 
@@ -218,7 +217,7 @@ static void leader(struct shell *s, struct http_exchange *x, const struct http_m
     struct arena *a = http_exchange_arena(x);
     bool is_delete = strcmp(m->method, "DELETE") == 0;
     if (is_delete && (http_query(m, a, "backup", 0) || http_query(m, a, "restore", 0))) {
-        api_send_message(x, 422, "backup and restore are not supported yet");
+        kit_send_message(x, 422, "backup and restore are not supported yet");
         return;
     }
     buf_init(&b, 0);
@@ -226,12 +225,12 @@ static void leader(struct shell *s, struct http_exchange *x, const struct http_m
     json_begin_object(&w);
     if (is_delete) {
         json_kv_string(&w, "message", "Leadership abdicated");
-        loop_timer_start(s->leave_timer, ABDICATE_MS); /* the supervisor starts the next one */
+        kit_leave(s->kit); /* the supervisor starts the next one */
     } else {
-        json_kv_string(&w, "leader", s->address);
+        json_kv_string(&w, "leader", s->kit->address);
     }
     json_end_object(&w);
-    api_send(x, 200, (const char *)buf_data(&b), buf_len(&b));
+    kit_send(x, 200, (const char *)buf_data(&b), buf_len(&b));
     buf_deinit(&b);
 }
 
@@ -245,7 +244,7 @@ bool api_route_info(struct shell *s, struct http_exchange *x, const struct http_
     if (k == sizeof(paths) / sizeof(paths[0]))
         return false;
     if (!is_get(m) && !(k == 4 && strcmp(m->method, "DELETE") == 0)) {
-        api_send_message(x, 405, "Method Not Allowed");
+        kit_send_message(x, 405, "Method Not Allowed");
         return true;
     }
     static const char no_plugins[] = "{\"plugins\":[]}";
@@ -266,7 +265,7 @@ bool api_route_info(struct shell *s, struct http_exchange *x, const struct http_
         leader(s, x, m);
         break;
     default:
-        api_send(x, 200, no_plugins, sizeof(no_plugins) - 1);
+        kit_send(x, 200, no_plugins, sizeof(no_plugins) - 1);
         break;
     }
     return true;

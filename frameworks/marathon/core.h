@@ -16,6 +16,7 @@
 #include "common/base/map.h"
 #include "common/base/rng.h"
 #include "common/base/text.h"
+#include "frameworks/kit/outbox.h"
 #include "frameworks/marathon/app.h"
 #include "frameworks/marathon/constraints.h"
 #include "frameworks/marathon/launch_backoff.h"
@@ -244,8 +245,6 @@ const char *marathon_action_name(enum action action);
 
 /* -- the core ------------------------------------------------------------------------------------------------- */
 
-struct batch; /* effects and the memory they point into, see outbox.c */
-
 struct marathon {
     struct marathon_config config; /* strings owned */
     struct app_context context;
@@ -271,38 +270,16 @@ struct marathon {
     bool demand_grew, is_wanting;
     int kills_in_step;
     const struct marathon_request *posting; /* whose change of one app is told as api_post_event when it is accepted */
-    /* outbox */
-    struct batch *now, *later;
-    struct list pending, released, spare;
-    size_t spare_count;
-    uint64_t last_token;
-    struct marathon_write *writes;
-    size_t write_count, write_capacity;
-    struct marathon_effect *out_items;
-    size_t out_count, out_capacity;
+    struct outbox *outbox;
     struct marathon_counts totals; /* the *_total members */
 };
 
 /* -- outbox.c: effects ---------------------------------------------------------------------------------------- */
 
-void marathon_outbox_init(struct marathon *m);
-void marathon_outbox_deinit(struct marathon *m);
-void marathon_outbox_begin(struct marathon *m);
-void marathon_outbox_end(struct marathon *m, struct marathon_effects *out);
-void marathon_outbox_stored(struct marathon *m, uint64_t token);
-/* Memory of effects that wait for the store, and of those that do not. */
-struct arena *marathon_later_arena(struct marathon *m);
-struct arena *marathon_now_arena(struct marathon *m);
-void marathon_emit_later(struct marathon *m, const struct marathon_effect *e);
-void marathon_emit_now(struct marathon *m, const struct marathon_effect *e);
 /* Keeps a definition alive as long as the effects that wait. */
 void marathon_keep_app(struct marathon *m, struct app *app);
-void marathon_write(struct marathon *m, const char *key, const void *value, size_t len); /* copied; NULL value deletes */
 void marathon_trace(struct marathon *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void marathon_fatal(struct marathon *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void marathon_call(struct marathon *m, const Mesos__V1__Scheduler__Call *call); /* in later arena */
-/* Text of b into the arena of the later batch; b is emptied. */
-const char *marathon_take_later(struct marathon *m, struct buf *b, size_t *len);
 
 /* -- state.c, load.c: what is stored --------------------------------------------------------------------------- */
 
@@ -316,7 +293,7 @@ void marathon_forget_instance(struct marathon *m, struct instance *i);
 void marathon_store_deployment(struct marathon *m, const struct deployment *d);
 void marathon_forget_deployment(struct marathon *m, const struct deployment *d);
 void marathon_store_framework(struct marathon *m);
-int marathon_load(struct marathon *m, const struct marathon_item *items, size_t count);
+int marathon_load(struct marathon *m, const struct kit_item *items, size_t count);
 
 /* -- services.c ------------------------------------------------------------------------------------------------ */
 
@@ -456,7 +433,7 @@ void marathon_request_write(struct marathon *m, const struct marathon_request *r
 void marathon_request_kill(struct marathon *m, const struct marathon_request *r);
 /* Replies; body is emptied and released. Errors and reads go out at once, answers to changes after they are stored. */
 void marathon_reply(struct marathon *m, const struct marathon_request *r, int status, struct buf *body, bool is_change,
-                    const struct marathon_header *headers, size_t header_count);
+                    const struct kit_header *headers, size_t header_count);
 void marathon_reply_message(struct marathon *m, const struct marathon_request *r, int status, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void marathon_reply_outcome(struct marathon *m, const struct marathon_request *r, struct outcome *o, int status,

@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * event.h - what goes into and comes out of the Marathon core: events from scheduler, store, API, prober and clock; effects
- * for their shells. Plain data. Pointers inside an event are borrowed for the step; effects live until the next step. */
+ * event.h - what only the Marathon core has in its events: API requests (KIT_EVENT_REQUEST) and probes of health and
+ * readiness. The rest is frameworks/kit/event.h. */
 #pragma once
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #include <jansson.h>
 
-#include "common/base/ids.h"
-#include "mesos/v1/mesos.pb-c.h"
-#include "mesos/v1/scheduler.pb-c.h"
-
-/* -- events --------------------------------------------------------------------------------------------------- */
-
-struct marathon_item { /* one stored key and its value */
-    const void *key;
-    size_t key_len;
-    const void *value;
-    size_t value_len;
-};
+#include "frameworks/kit/event.h"
 
 /* One API call. Which fields count depends on the type; the others are zero. Ids in app_id are taken as they come out of
  * the URL (doubled and trailing slashes allowed); the core makes them canonical. body is the parsed JSON body. */
@@ -78,21 +63,7 @@ struct marathon_request {
     const char *client_ip, *uri; /* for api_post_event */
 };
 
-enum marathon_event_type {
-    MARATHON_EVENT_STARTED, /* first event of a run: everything that is stored */
-    MARATHON_EVENT_STORE_DONE,
-    MARATHON_EVENT_SUBSCRIBED,
-    MARATHON_EVENT_OFFERS,
-    MARATHON_EVENT_RESCIND,
-    MARATHON_EVENT_UPDATE,
-    MARATHON_EVENT_FAILURE, /* an agent was removed or an executor ended */
-    MARATHON_EVENT_DISCONNECTED,
-    MARATHON_EVENT_SETTLED, /* reconciliation after the (re)subscription is complete: launching is safe */
-    MARATHON_EVENT_REQUEST,
-    MARATHON_EVENT_PROBE_DONE,
-    MARATHON_EVENT_TICK, /* marathon_next_deadline has passed */
-};
-
+/* KIT_EVENT_OWN */
 struct marathon_probe_result {
     uint64_t probe_id;
     bool is_success;                 /* HTTP: 200 to 399; TCP: connected */
@@ -101,108 +72,15 @@ struct marathon_probe_result {
     const char *content_type, *body; /* of readiness probes; may be NULL */
 };
 
-struct marathon_event {
-    enum marathon_event_type type;
-    int64_t now_ms;  /* monotonic */
-    int64_t wall_ms; /* since 1970, for records only */
-    union {
-        struct {
-            const struct marathon_item *items;
-            size_t item_count;
-        } started;
-        struct {
-            uint64_t token;
-            int result; /* 0 or negative errno */
-        } store_done;
-        struct {
-            const char *framework_id;
-            const char *master;        /* "host:port" for the event stream, may be NULL */
-            const char *master_region; /* fault domain of the master, may be NULL */
-        } subscribed;
-        struct {
-            Mesos__V1__Offer *const *offers;
-            size_t count;
-        } offers;
-        const char *rescind; /* offer id */
-        const Mesos__V1__TaskStatus *update;
-        struct {
-            const char *agent_id, *executor_id; /* either may be NULL */
-        } failure;
-        const struct marathon_request *request;
-        struct marathon_probe_result probe_done;
-    };
-};
-
-/* -- effects -------------------------------------------------------------------------------------------------- */
-
-struct marathon_write {
-    const char *key;
-    const void *value; /* NULL: delete */
-    size_t value_len;
-};
-
-struct marathon_header {
-    const char *name, *value;
-};
-
 enum marathon_probe_kind { MARATHON_PROBE_HTTP, MARATHON_PROBE_TCP };
 
-enum marathon_effect_type {
-    MARATHON_EFFECT_START_SCHEDULER, /* subscribe, with this framework id or as a new framework */
-    MARATHON_EFFECT_CALL,
-    MARATHON_EFFECT_ACKNOWLEDGE, /* the update's state is durable */
-    MARATHON_EFFECT_WANT_OFFERS, /* true also means: offers declined before are wanted again */
-    MARATHON_EFFECT_STORE,
-    MARATHON_EFFECT_REPLY,
-    MARATHON_EFFECT_PROBE,
-    MARATHON_EFFECT_PUBLISH, /* one event for the event stream */
-    MARATHON_EFFECT_TRACE,
-    MARATHON_EFFECT_FATAL, /* the process must end; a restart continues */
-};
-
-struct marathon_effect {
-    enum marathon_effect_type type;
-    union {
-        const char *framework_id; /* START_SCHEDULER; NULL: new */
-        const Mesos__V1__Scheduler__Call *call;
-        struct {
-            const char *agent_id, *task_id;
-            const uint8_t *uuid;
-            size_t uuid_len;
-        } acknowledge;
-        bool want_offers;
-        struct { /* all or nothing, in the order of the effects; STORE_DONE brings the token back */
-            uint64_t token;
-            const struct marathon_write *writes;
-            size_t count;
-        } store;
-        struct {
-            request_id id;
-            int status;
-            const char *body; /* JSON, NULL: none */
-            size_t body_len;
-            const struct marathon_header *headers;
-            size_t header_count;
-        } reply;
-        struct {
-            uint64_t probe_id;
-            enum marathon_probe_kind kind;
-            const char *host; /* hostname of the agent or an address */
-            uint16_t port;
-            const char *path; /* HTTP */
-            int64_t timeout_ms;
-            bool want_body; /* at most 4 KiB of it */
-        } probe;
-        struct {
-            const char *event_type;
-            const char *json; /* one line */
-        } publish;
-        const char *text; /* TRACE, FATAL */
-    };
-};
-
-/* Borrowed from the core until its next step. */
-struct marathon_effects {
-    const struct marathon_effect *items;
-    size_t count;
+/* KIT_EFFECT_OWN; answered by a result of the same id. */
+struct marathon_probe {
+    uint64_t probe_id;
+    enum marathon_probe_kind kind;
+    const char *host; /* hostname of the agent or an address */
+    uint16_t port;
+    const char *path; /* HTTP */
+    int64_t timeout_ms;
+    bool want_body; /* at most 4 KiB of it */
 };

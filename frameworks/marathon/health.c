@@ -73,34 +73,36 @@ static uint64_t begin_probe(struct marathon *m, struct check *c, struct readines
 static void send_check(struct marathon *m, struct check *c)
 {
     const struct app_health_check *h = &c->instance->spec->health_checks[c->index];
-    struct arena *a = marathon_now_arena(m);
-    struct marathon_effect e = {.type = MARATHON_EFFECT_PROBE};
-    e.probe.probe_id = c->probe_id = begin_probe(m, c, NULL);
-    e.probe.kind = h->protocol == APP_TCP ? MARATHON_PROBE_TCP : MARATHON_PROBE_HTTP;
-    e.probe.host = arena_strdup(a, target_host(c->instance));
-    e.probe.port = port_of_check(c->instance, h);
-    e.probe.path = arena_strdup(a, h->path ? h->path : "/");
-    e.probe.timeout_ms = h->timeout_s * 1000;
-    marathon_emit_now(m, &e);
+    struct arena *a = outbox_now_arena(m->outbox);
+    struct marathon_probe *probe = arena_new_one(a, struct marathon_probe);
+    struct kit_effect e = {.type = KIT_EFFECT_OWN, .own = probe};
+    probe->probe_id = c->probe_id = begin_probe(m, c, NULL);
+    probe->kind = h->protocol == APP_TCP ? MARATHON_PROBE_TCP : MARATHON_PROBE_HTTP;
+    probe->host = arena_strdup(a, target_host(c->instance));
+    probe->port = port_of_check(c->instance, h);
+    probe->path = arena_strdup(a, h->path ? h->path : "/");
+    probe->timeout_ms = h->timeout_s * 1000;
+    outbox_now(m->outbox, &e);
 }
 
 static void send_readiness(struct marathon *m, struct readiness *r)
 {
     const struct app *spec = r->instance->spec;
     const struct app_readiness_check *check = spec->readiness;
-    struct arena *a = marathon_now_arena(m);
-    struct marathon_effect e = {.type = MARATHON_EFFECT_PROBE};
-    e.probe.probe_id = r->probe_id = begin_probe(m, NULL, r);
-    e.probe.kind = MARATHON_PROBE_HTTP;
-    e.probe.host = arena_strdup(a, target_host(r->instance));
+    struct arena *a = outbox_now_arena(m->outbox);
+    struct marathon_probe *probe = arena_new_one(a, struct marathon_probe);
+    struct kit_effect e = {.type = KIT_EFFECT_OWN, .own = probe};
+    probe->probe_id = r->probe_id = begin_probe(m, NULL, r);
+    probe->kind = MARATHON_PROBE_HTTP;
+    probe->host = arena_strdup(a, target_host(r->instance));
     for (size_t k = 0; k < spec->port_count; k++) {
         if (spec->ports[k].name && strcmp(spec->ports[k].name, check->port_name) == 0)
-            e.probe.port = (uint16_t)r->instance->ports[k];
+            probe->port = (uint16_t)r->instance->ports[k];
     }
-    e.probe.path = arena_strdup(a, check->path);
-    e.probe.timeout_ms = check->timeout_s * 1000;
-    e.probe.want_body = check->preserve_last_response;
-    marathon_emit_now(m, &e);
+    probe->path = arena_strdup(a, check->path);
+    probe->timeout_ms = check->timeout_s * 1000;
+    probe->want_body = check->preserve_last_response;
+    outbox_now(m->outbox, &e);
 }
 
 /* As many waiting probes as may be out. */

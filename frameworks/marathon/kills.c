@@ -18,7 +18,7 @@ void marathon_send_kill(struct marathon *m, struct instance *i)
     if (can_send) {
         m->kills_in_step++;
         m->totals.kills_total++;
-        marathon_call(m, sdk_call_kill(marathon_later_arena(m), i->task_id, i->agent_id, -1));
+        outbox_call(m->outbox, sdk_call_kill(outbox_later_arena(m->outbox), i->task_id, i->agent_id, -1));
     }
     i->kill_next_ms = m->now_ms + (can_send || !m->is_connected ? m->config.kill_retry_timeout_ms : KILLS_PAUSE_MS);
     marathon_instance_set_timer(m, i);

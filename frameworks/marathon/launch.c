@@ -26,7 +26,7 @@ struct offer_use { /* one offer of this step */
 
 static void decline(struct marathon *m, Mesos__V1__Offer *const *offers, const bool *used, size_t count, double refuse_s)
 {
-    struct arena *a = marathon_later_arena(m);
+    struct arena *a = outbox_later_arena(m->outbox);
     const char **ids = arena_new_array(a, const char *, count);
     size_t n = 0;
     for (size_t k = 0; k < count; k++) {
@@ -36,18 +36,18 @@ static void decline(struct marathon *m, Mesos__V1__Offer *const *offers, const b
     if (n == 0)
         return;
     m->totals.declines_total += n;
-    marathon_call(m, sdk_call_decline(a, ids, n, refuse_s));
+    outbox_call(m->outbox, sdk_call_decline(a, ids, n, refuse_s));
 }
 
 static void accept(struct marathon *m, const struct offer_use *u)
 {
-    struct arena *a = marathon_later_arena(m);
+    struct arena *a = outbox_later_arena(m->outbox);
     const char *id = u->offer->id->value;
     Mesos__V1__TaskInfo **tasks = arena_memdup(a, u->tasks, u->task_count * sizeof(u->tasks[0]));
     /* the call goes out after this step: what it borrows lives as long as it does */
     Mesos__V1__Offer__Operation **launch = arena_new_one(a, Mesos__V1__Offer__Operation *);
     *launch = sdk_operation_launch(a, tasks, u->task_count);
-    marathon_call(m, sdk_call_accept(a, &id, 1, launch, 1, -1));
+    outbox_call(m->outbox, sdk_call_accept(a, &id, 1, launch, 1, -1));
 }
 
 static enum reason reason_of(enum sdk_match match)
@@ -194,7 +194,7 @@ static void fill_task(struct marathon *m, struct instance *i, const struct offer
 static void launch(struct marathon *m, struct instance *i, struct offer_use *u, const char *const *values,
                    const uint32_t *ports, const struct resources *taken)
 {
-    struct arena *a = marathon_later_arena(m);
+    struct arena *a = outbox_later_arena(m->outbox);
     Mesos__V1__Resource **wire;
     size_t wire_count = resources_to_wire(taken, RESOURCE_POST_REFINEMENT, a, &wire);
     fill_task(m, i, u, values, ports);
@@ -363,6 +363,6 @@ void marathon_update_demand(struct marathon *m)
     if (!ask && has_demand == m->is_wanting)
         return;
     m->is_wanting = has_demand;
-    struct marathon_effect e = {.type = MARATHON_EFFECT_WANT_OFFERS, .want_offers = has_demand};
-    marathon_emit_later(m, &e);
+    struct kit_effect e = {.type = KIT_EFFECT_WANT_OFFERS, .want_offers = has_demand};
+    outbox_later(m->outbox, &e);
 }

@@ -11,7 +11,7 @@
 #define PREFIX_LEN (sizeof(MARATHON_STORE_PREFIX) - 1)
 
 /* The part of the key after prefix and kind, as a terminated string into out; false when it is another kind. */
-static bool key_rest(const struct marathon_item *item, const char *kind, char *out, size_t size)
+static bool key_rest(const struct kit_item *item, const char *kind, char *out, size_t size)
 {
     size_t skip = PREFIX_LEN + strlen(kind);
     if (item->key_len < skip || memcmp((const char *)item->key + PREFIX_LEN, kind, strlen(kind)) != 0)
@@ -24,7 +24,7 @@ static bool key_rest(const struct marathon_item *item, const char *kind, char *o
     return true;
 }
 
-static int unreadable(struct marathon *m, const struct marathon_item *item)
+static int unreadable(struct marathon *m, const struct kit_item *item)
 {
     marathon_fatal(m, "stored state is not readable: key %.*s", (int)(item->key_len < 300 ? item->key_len : 300),
                    (const char *)item->key);
@@ -37,7 +37,7 @@ static struct service *get_or_make(struct marathon *m, const char *id)
     return s ? s : marathon_service_new(m, id);
 }
 
-static int load_app(struct marathon *m, const struct marathon_item *item, const char *id)
+static int load_app(struct marathon *m, const struct kit_item *item, const char *id)
 {
     struct app *app = app_from_stored(item->value, item->value_len, &m->context);
     if (app == NULL || strcmp(app->id, id) != 0) {
@@ -50,7 +50,7 @@ static int load_app(struct marathon *m, const struct marathon_item *item, const 
     return 0;
 }
 
-static int load_version(struct marathon *m, const struct marathon_item *item, char *rest)
+static int load_version(struct marathon *m, const struct kit_item *item, char *rest)
 {
     char *at = strrchr(rest, '@');
     int64_t version_ms;
@@ -65,7 +65,7 @@ static int load_version(struct marathon *m, const struct marathon_item *item, ch
     return 0;
 }
 
-static int load_failure(struct marathon *m, const struct marathon_item *item, const char *id)
+static int load_failure(struct marathon *m, const struct kit_item *item, const char *id)
 {
     if (strlen(id) > APP_ID_MAX)
         return unreadable(m, item);
@@ -74,7 +74,7 @@ static int load_failure(struct marathon *m, const struct marathon_item *item, co
     return 0;
 }
 
-static int load_framework(struct marathon *m, const struct marathon_item *item)
+static int load_framework(struct marathon *m, const struct kit_item *item)
 {
     json_t *json = json_read(item->value, item->value_len, NULL);
     const char *id = json_string_value(json_object_get(json, "id"));
@@ -151,7 +151,7 @@ static struct app *spec_of(struct marathon *m, struct service *s, int64_t versio
     return v ? app_from_stored(v->text, strlen(v->text), &m->context) : NULL;
 }
 
-static int load_instance(struct marathon *m, const struct marathon_item *item, const char *id)
+static int load_instance(struct marathon *m, const struct kit_item *item, const char *id)
 {
     json_t *json = json_read(item->value, item->value_len, NULL);
     const char *app_id = json_string_value(json_object_get(json, "app"));
@@ -242,7 +242,7 @@ static bool load_steps(const json_t *list, struct plan *plan)
     return ok;
 }
 
-static int load_deployment(struct marathon *m, const struct marathon_item *item, const char *id)
+static int load_deployment(struct marathon *m, const struct kit_item *item, const char *id)
 {
     json_t *json = json_read(item->value, item->value_len, NULL);
     struct deployment *d = xcalloc(1, sizeof(*d));
@@ -265,7 +265,7 @@ static int load_deployment(struct marathon *m, const struct marathon_item *item,
 
 enum pass { PASS_APPS, PASS_VERSIONS, PASS_INSTANCES, PASS_DEPLOYMENTS, PASS_COUNT };
 
-static int load_item(struct marathon *m, enum pass pass, const struct marathon_item *item)
+static int load_item(struct marathon *m, enum pass pass, const struct kit_item *item)
 {
     char rest[512];
     if (pass == PASS_APPS && key_rest(item, "app/", rest + 1, sizeof(rest) - 1)) {
@@ -285,7 +285,7 @@ static int load_item(struct marathon *m, enum pass pass, const struct marathon_i
     return 0;
 }
 
-int marathon_load(struct marathon *m, const struct marathon_item *items, size_t count)
+int marathon_load(struct marathon *m, const struct kit_item *items, size_t count)
 {
     for (int pass = 0; pass < PASS_COUNT; pass++) {
         for (size_t k = 0; k < count; k++) {

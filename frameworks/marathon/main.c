@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * main.c - the Marathon-compatible scheduler as a role of the program. */
 #include <errno.h>
-#include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
-#include "common/base/ready.h"
 #include "common/real/loop_ev.h"
 #include "common/real/store_leveldb.h"
 #include "frameworks/marathon/options.h"
 #include "frameworks/marathon/shell.h"
 
 int marathon_main(int argc, char **argv);
-
-static const char *non_empty(const char *text)
-{
-    return text && text[0] ? text : NULL;
-}
 
 static int check_features(const char *list, struct err *err)
 {
@@ -40,15 +30,10 @@ static int check_features(const char *list, struct err *err)
 static int check_options(struct shell_options *o, struct err *err)
 {
     static const char *const behaviors[] = {"any", "unreserved", "reserved"};
-    enum log_level level;
     bool known = false;
-    if (non_empty(o->zk))
-        return err_set(err, -EINVAL, "--zk: state in ZooKeeper is not supported yet; use --work_dir");
-    if (strncmp(o->master, "zk://", 5) == 0)
-        return err_set(err, -EINVAL,
-                       "--master: finding masters through ZooKeeper is not supported yet; name them host:port");
-    if (o->ha)
-        return err_set(err, -EINVAL, "--ha: several processes with one state are not supported yet");
+    int result = kit_check_options(&o->kit, err);
+    if (result != 0)
+        return result;
     if (strcmp(o->executor, "//cmd") != 0)
         return err_set(err, -EINVAL, "--executor: only //cmd is supported yet");
     if (o->local_port_min > o->local_port_max)
@@ -57,58 +42,19 @@ static int check_options(struct shell_options *o, struct err *err)
         known = known || strcmp(behaviors[k], o->roles_default_behavior) == 0;
     if (!known)
         return err_set(err, -EINVAL, "--accepted_resource_roles_default_behavior is one of any, unreserved, reserved");
-    if (log_parse_level(o->log_level, &level) != 0)
-        return err_set(err, -EINVAL, "--logging_level is one of debug, info, warning, error");
-    log_set_level(level);
     return check_features(o->enable_features, err);
-}
-
-/* Like mkdir -p. */
-static int make_directories(const char *path, struct err *err)
-{
-    char *copy = xstrdup(path);
-    int result = 0;
-    for (char *p = copy + 1; result == 0; p++) {
-        if (*p != '/' && *p != '\0')
-            continue;
-        char end = *p;
-        *p = '\0';
-        if (mkdir(copy, 0700) != 0 && errno != EEXIST)
-            result = err_sys(err, -errno, "--work_dir: %s", copy);
-        *p = end;
-        if (end == '\0')
-            break;
-    }
-    free(copy);
-    return result;
-}
-
-static void on_timer(void *ctx)
-{
-    struct shell *s = ctx;
-    struct marathon_event in = {.type = MARATHON_EVENT_TICK};
-    if (s->is_loaded)
-        shell_step(s, &in);
 }
 
 static void on_probe_done(void *ctx, const struct marathon_probe_result *result)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_PROBE_DONE, .probe_done = *result};
-    shell_step(ctx, &in);
+    struct kit_event in = {.type = KIT_EVENT_OWN, .own = result};
+    kit_step(ctx, &in);
 }
 
-static void on_signal(void *ctx, int signo)
+static void on_own_effect(struct kit_shell *kit, const void *probe)
 {
-    struct shell *s = ctx;
-    log_info("stopping after signal %d; tasks go on", signo);
-    loop_stop(s->loop);
-}
-
-static void on_leave(void *ctx)
-{
-    struct shell *s = ctx;
-    log_info("leadership was abdicated, stopping; tasks go on");
-    loop_stop(s->loop);
+    struct shell *s = kit->ctx;
+    prober_start(s->prober, probe);
 }
 
 static struct marathon *new_core(const struct shell_options *o)
@@ -116,10 +62,10 @@ static struct marathon *new_core(const struct shell_options *o)
     uint64_t seed = 0;
     CHECK(getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed)); /* ids of instances come from it */
     struct marathon_config config = {
-        .role = o->mesos_role,
-        .user = non_empty(o->mesos_user),
-        .hostname = o->hostname,
-        .env_vars_prefix = non_empty(o->env_vars_prefix),
+        .role = o->kit.mesos_role,
+        .user = kit_non_empty(o->kit.mesos_user),
+        .hostname = o->kit.hostname,
+        .env_vars_prefix = kit_non_empty(o->env_vars_prefix),
         .local_port_min = (uint16_t)o->local_port_min,
         .local_port_max = (uint16_t)o->local_port_max,
         .task_launch_confirm_timeout_ms = o->task_launch_confirm_timeout,
@@ -137,99 +83,59 @@ static struct marathon *new_core(const struct shell_options *o)
     return marathon_new(&config);
 }
 
-static int open_store(struct shell *s, struct err *err)
+static int start(struct kit_shell *kit, struct err *err)
 {
-    char path[4096];
-    int result = make_directories(s->options.work_dir, err);
-    if (result != 0)
-        return result;
-    if (snprintf(path, sizeof(path), "%s/store", s->options.work_dir) >= (int)sizeof(path))
-        return err_set(err, -ENAMETOOLONG, "--work_dir: the path is too long");
-    result = store_leveldb_open(s->loop, path, &s->store, err);
-    return result ? err_wrap(err, result, "--work_dir") : 0;
-}
-
-static int start(struct shell *s, struct err *err)
-{
-    struct shell_options *o = &s->options;
-    if (o->hostname == NULL) {
-        char name[256] = "localhost";
-        (void)gethostname(name, sizeof(name) - 1); /* the default stays */
-        o->hostname = xstrdup(name);
-    }
-    int result = open_store(s, err);
-    if (result != 0)
-        return result;
-    s->timer = loop_timer_add(s->loop, on_timer, s);
-    s->leave_timer = loop_timer_add(s->loop, on_leave, s);
-    s->core = new_core(o);
-    s->client = http_client_new(s->loop);
-    s->prober = prober_new(s->loop, s->client, on_probe_done, s);
-    s->streams = event_streams_new(s->loop, (size_t)o->event_stream_max_outstanding_messages);
-    struct http_server_config server = {.ip = o->http_address, .port = o->http_port};
-    result = http_server_start(s->loop, &server, api_handle, s, &s->server, err);
-    if (result != 0)
-        return result;
-    (void)snprintf(s->address, sizeof(s->address), "%s:%u", o->hostname, http_server_port(s->server)); /* names fit */
-    shell_load(s);
+    struct shell *s = kit->ctx;
+    (void)err;
+    s->kit = kit;
+    kit->core = new_core(&s->options);
+    s->client = http_client_new(kit->loop);
+    s->prober = prober_new(kit->loop, s->client, on_probe_done, kit);
     return 0;
 }
 
-static bool is_loopback(const char *ip)
+static void stop(struct kit_shell *kit)
 {
-    return strncmp(ip, "127.", 4) == 0 || strcmp(ip, "::1") == 0;
-}
-
-static void on_first_turn(void *ctx)
-{
-    struct shell *s = ctx;
-    if (!s->is_loaded)
-        return;
-    s->ready_watch = loop_before_sleep_remove(s->ready_watch);
-    log_info("marathon serves at http://%s:%u with state in %s", s->options.http_address, http_server_port(s->server),
-             s->options.work_dir);
-    if (!is_loopback(s->options.http_address))
-        log_warning("whoever reaches %s can run commands on this cluster: the API asks for no password",
-                    s->options.http_address);
-    ready_notify(s->options.http_address, http_server_port(s->server));
-}
-
-static void stop(struct shell *s)
-{
-    (void)loop_before_sleep_remove(s->ready_watch);
-    (void)sdk_scheduler_free(s->scheduler);
-    s->server = s->server ? http_server_stop(s->server) : NULL;
-    s->streams = event_streams_free(s->streams);
+    struct shell *s = kit->ctx;
     s->prober = prober_free(s->prober);
     s->client = s->client ? http_client_free(s->client) : NULL;
-    store_close(s->store);
-    s->core = marathon_free(s->core);
-    (void)loop_timer_remove(s->timer);
-    (void)loop_timer_remove(s->leave_timer);
-    shell_free_items(s);
-    map_deinit(&s->requests);
+    kit->core = marathon_free(kit->core);
+}
+
+static int step(void *core, const struct kit_event *in, struct kit_effects *out)
+{
+    return marathon_step(core, in, out);
+}
+
+static int64_t next_deadline(const void *core)
+{
+    return marathon_next_deadline(core);
+}
+
+static size_t known_tasks(const void *core, struct arena *a, const struct sdk_task **out)
+{
+    return marathon_known_tasks(core, a, out);
 }
 
 static int run(struct shell *s)
 {
-    struct err err = {0};
-    s->loop = loop_ev_new();
-    CHECK(s->loop != NULL);
-    map_init(&s->requests);
-    struct loop_signal *terminate = loop_signal_add(s->loop, SIGTERM, on_signal, s);
-    struct loop_signal *interrupt = loop_signal_add(s->loop, SIGINT, on_signal, s);
-    int result = start(s, &err);
-    if (result == 0) {
-        s->ready_watch = loop_before_sleep_add(s->loop, on_first_turn, s);
-        loop_run(s->loop);
-    } else {
-        fprintf(stderr, "muster marathon: %s\n", err.text);
-    }
-    stop(s);
-    (void)loop_signal_remove(terminate);
-    (void)loop_signal_remove(interrupt);
-    (void)loop_ev_free(s->loop);
-    return result != 0 || s->has_failed ? 1 : 0;
+    const struct kit_role role = {.name = "marathon",
+                                  .store_prefix = MARATHON_STORE_PREFIX,
+                                  .open_store = store_leveldb_open,
+                                  .handle = api_handle,
+                                  .step = step,
+                                  .next_deadline = next_deadline,
+                                  .known_tasks = known_tasks,
+                                  .own = on_own_effect,
+                                  .start = start,
+                                  .stop = stop,
+                                  .has_task_killing =
+                                      s->options.enable_features && strstr(s->options.enable_features, "task_killing")};
+    struct loop *loop = loop_ev_new();
+    CHECK(loop != NULL);
+    int status = kit_run(&role, &s->options.kit, loop, s);
+    (void)loop_ev_free(loop);
+    return status;
 }
 
 static int print_help(void)

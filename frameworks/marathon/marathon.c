@@ -64,7 +64,7 @@ struct marathon *marathon_new(const struct marathon_config *config)
     list_init(&m->waiting);
     list_init(&m->spreads);
     list_init(&m->probes_waiting);
-    marathon_outbox_init(m);
+    m->outbox = outbox_new(MARATHON_STORE_PREFIX);
     return m;
 }
 
@@ -89,7 +89,7 @@ struct marathon *marathon_free(struct marathon *m)
     map_deinit(&m->groups);
     map_deinit(&m->probes);
     heap_deinit(&m->timers);
-    marathon_outbox_deinit(m);
+    m->outbox = outbox_free(m->outbox);
     free(m->framework_id);
     free(m->master_region);
     free((char *)m->config.role);
@@ -102,19 +102,19 @@ struct marathon *marathon_free(struct marathon *m)
 
 /* -- events ---------------------------------------------------------------------------------------------------- */
 
-static void on_started(struct marathon *m, const struct marathon_event *in)
+static void on_started(struct marathon *m, const struct kit_event *in)
 {
     if (m->is_loaded || marathon_load(m, in->started.items, in->started.item_count) != 0)
         return;
     m->is_loaded = true;
     heap_set(&m->timers, &m->scale_timer.node, m->now_ms + m->config.scale_apps_interval_ms);
     heap_set(&m->timers, &m->reconcile_timer.node, m->now_ms + m->config.reconciliation_interval_ms);
-    struct marathon_effect e = {.type = MARATHON_EFFECT_START_SCHEDULER};
-    e.framework_id = m->framework_id ? arena_strdup(marathon_now_arena(m), m->framework_id) : NULL;
-    marathon_emit_now(m, &e);
+    struct kit_effect e = {.type = KIT_EFFECT_START_SCHEDULER};
+    e.framework_id = m->framework_id ? arena_strdup(outbox_now_arena(m->outbox), m->framework_id) : NULL;
+    outbox_now(m->outbox, &e);
 }
 
-static void on_subscribed(struct marathon *m, const struct marathon_event *in)
+static void on_subscribed(struct marathon *m, const struct kit_event *in)
 {
     bool is_new = m->framework_id == NULL;
     m->is_connected = true;
@@ -145,47 +145,49 @@ static void on_disconnected(struct marathon *m)
     m->is_connected = m->is_settled = false;
 }
 
-static void on_store_done(struct marathon *m, const struct marathon_event *in)
+static void on_store_done(struct marathon *m, const struct kit_event *in)
 {
     if (in->store_done.result != 0)
         marathon_fatal(m, "writing to the store failed: %s", strerror(-in->store_done.result));
     else
-        marathon_outbox_stored(m, in->store_done.token);
+        outbox_stored(m->outbox, in->store_done.token);
 }
 
-static void dispatch(struct marathon *m, const struct marathon_event *in)
+static void dispatch(struct marathon *m, const struct kit_event *in)
 {
     switch (in->type) {
-    case MARATHON_EVENT_STARTED:
+    case KIT_EVENT_STARTED:
         on_started(m, in);
         return;
-    case MARATHON_EVENT_STORE_DONE:
+    case KIT_EVENT_STORE_DONE:
         on_store_done(m, in);
         return;
-    case MARATHON_EVENT_SUBSCRIBED:
+    case KIT_EVENT_SUBSCRIBED:
         on_subscribed(m, in);
         return;
-    case MARATHON_EVENT_OFFERS:
+    case KIT_EVENT_OFFERS:
         marathon_on_offers(m, in->offers.offers, in->offers.count);
         return;
-    case MARATHON_EVENT_UPDATE:
+    case KIT_EVENT_UPDATE:
         marathon_on_update(m, in->update);
         return;
-    case MARATHON_EVENT_DISCONNECTED:
+    case KIT_EVENT_DISCONNECTED:
         on_disconnected(m);
         return;
-    case MARATHON_EVENT_SETTLED:
+    case KIT_EVENT_SETTLED:
         on_settled(m);
         return;
-    case MARATHON_EVENT_REQUEST:
+    case KIT_EVENT_REQUEST:
         marathon_on_request(m, in->request);
         return;
-    case MARATHON_EVENT_PROBE_DONE:
-        marathon_on_probe_done(m, &in->probe_done);
+    case KIT_EVENT_OWN:
+        marathon_on_probe_done(m, in->own);
         return;
-    case MARATHON_EVENT_RESCIND: /* no offer is kept beyond its step: one that was used gives a TASK_DROPPED or TASK_LOST */
-    case MARATHON_EVENT_FAILURE: /* a hint; status updates follow for every task */
-    case MARATHON_EVENT_TICK:
+    case KIT_EVENT_READ_DONE: /* nothing is read after the start */
+        return;
+    case KIT_EVENT_RESCIND: /* no offer is kept beyond its step: one that was used gives a TASK_DROPPED or TASK_LOST */
+    case KIT_EVENT_FAILURE: /* a hint; status updates follow for every task */
+    case KIT_EVENT_TICK:
         return;
     }
     CHECK(!"type of an event");
@@ -207,7 +209,7 @@ static void trim_all(struct marathon *m)
 
 static void reconcile_some(struct marathon *m, const struct sdk_task *tasks, size_t count)
 {
-    marathon_call(m, sdk_call_reconcile(marathon_later_arena(m), tasks, count));
+    outbox_call(m->outbox, sdk_call_reconcile(outbox_later_arena(m->outbox), tasks, count));
 }
 
 static void reconcile_all(struct marathon *m)
@@ -296,12 +298,12 @@ static void store_dirty(struct marathon *m)
         marathon_store_instance(m, container_of(node, struct instance, dirty_link));
 }
 
-int marathon_step(struct marathon *m, const struct marathon_event *in, struct marathon_effects *out)
+int marathon_step(struct marathon *m, const struct kit_event *in, struct kit_effects *out)
 {
     m->now_ms = in->now_ms;
     m->wall_ms = in->wall_ms;
     m->kills_in_step = 0;
-    marathon_outbox_begin(m);
+    outbox_begin(m->outbox);
     if (!m->is_failed)
         dispatch(m, in);
     if (!m->is_failed && m->is_loaded) {
@@ -310,7 +312,7 @@ int marathon_step(struct marathon *m, const struct marathon_event *in, struct ma
         store_dirty(m);
         marathon_update_demand(m);
     }
-    marathon_outbox_end(m, out);
+    outbox_end(m->outbox, out);
     return m->is_failed ? -EIO : 0;
 }
 
@@ -327,15 +329,16 @@ const char *marathon_framework_id(const struct marathon *m)
     return m->framework_id;
 }
 
-size_t marathon_known_tasks(const struct marathon *m, struct arena *a, struct marathon_task **out)
+size_t marathon_known_tasks(const struct marathon *m, struct arena *a, const struct sdk_task **out)
 {
-    *out = arena_new_array(a, struct marathon_task, map_count(&m->instances) + 1);
+    struct sdk_task *list = arena_new_array(a, struct sdk_task, map_count(&m->instances) + 1);
     size_t count = 0;
     for (struct map_entry *e = map_first(&m->instances); e; e = map_next(e)) {
         const struct instance *i = map_value(e);
         if (i->task_id)
-            (*out)[count++] = (struct marathon_task){i->task_id, i->agent_id};
+            list[count++] = (struct sdk_task){i->task_id, i->agent_id};
     }
+    *out = list;
     return count;
 }
 

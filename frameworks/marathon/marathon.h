@@ -10,6 +10,7 @@
 
 #include "common/base/arena.h"
 #include "frameworks/marathon/event.h"
+#include "frameworks/sdk/session.h"
 
 struct marathon;
 
@@ -39,17 +40,14 @@ struct marathon *marathon_new(const struct marathon_config *config);
 struct marathon *marathon_free(struct marathon *m); /* accepts NULL, returns NULL */
 
 /* 0, or a negative errno that means the core cannot go on (stored state unreadable): *out then holds a FATAL effect. */
-int marathon_step(struct marathon *m, const struct marathon_event *in, struct marathon_effects *out);
+int marathon_step(struct marathon *m, const struct kit_event *in, struct kit_effects *out);
 int64_t marathon_next_deadline(const struct marathon *m); /* monotonic ms, INT64_MAX: none */
 void marathon_check_invariants(const struct marathon *m);
 
 /* Queries for shell, metrics and tests. */
 const char *marathon_framework_id(const struct marathon *m); /* NULL: not subscribed yet */
-struct marathon_task {
-    const char *task_id, *agent_id;
-};
 /* Every task believed alive, for the reconciliation after a subscription. Borrowed until the next step. */
-size_t marathon_known_tasks(const struct marathon *m, struct arena *a, struct marathon_task **out);
+size_t marathon_known_tasks(const struct marathon *m, struct arena *a, const struct sdk_task **out);
 struct marathon_counts {
     uint64_t apps, deployments, instances, running, staged, healthy, unhealthy, queued;
     uint64_t launches_total, kills_total, failures_total, offers_total, declines_total;

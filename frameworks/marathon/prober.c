@@ -247,17 +247,17 @@ struct prober *prober_free(struct prober *p)
     return NULL;
 }
 
-void prober_start(struct prober *owner, const struct marathon_effect *e)
+void prober_start(struct prober *owner, const struct marathon_probe *e)
 {
     struct probe *p = xcalloc(1, sizeof(*p));
     p->prober = owner;
-    p->id = e->probe.probe_id;
-    p->kind = e->probe.kind;
-    p->port = e->probe.port;
-    p->path = xstrdup(e->probe.path ? e->probe.path : "/");
-    p->deadline_ms = loop_now_ms(owner->loop) + e->probe.timeout_ms;
-    p->want_body = e->probe.want_body;
+    p->id = e->probe_id;
+    p->kind = e->kind;
+    p->port = e->port;
+    p->path = xstrdup(e->path ? e->path : "/");
+    p->deadline_ms = loop_now_ms(owner->loop) + e->timeout_ms;
+    p->want_body = e->want_body;
     p->fd = -1;
     list_push_back(&owner->probes, &p->link);
-    resolver_find(owner->resolver, e->probe.host, on_address, p);
+    resolver_find(owner->resolver, e->host, on_address, p);
 }

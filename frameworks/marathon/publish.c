@@ -17,14 +17,7 @@ static void begin(struct marathon *m, const char *type, struct buf *b, struct js
 static void end(struct marathon *m, const char *type, struct buf *b, struct json_writer *w)
 {
     json_end_object(w);
-    struct marathon_effect e = {.type = MARATHON_EFFECT_PUBLISH};
-    if (b->overflowed) { /* larger than any reader would take */
-        buf_deinit(b);
-        return;
-    }
-    e.publish.event_type = arena_strdup(marathon_later_arena(m), type);
-    e.publish.json = marathon_take_later(m, b, NULL);
-    marathon_emit_later(m, &e);
+    outbox_publish(m->outbox, type, b);
 }
 
 void marathon_publish_update(struct marathon *m, const struct instance *i, const char *task_status, const char *message)

@@ -8,47 +8,23 @@
 #include "frameworks/marathon/core.h"
 
 void marathon_reply(struct marathon *m, const struct marathon_request *r, int status, struct buf *body, bool is_change,
-                    const struct marathon_header *headers, size_t header_count)
+                    const struct kit_header *headers, size_t header_count)
 {
-    struct arena *a = is_change ? marathon_later_arena(m) : marathon_now_arena(m);
-    struct marathon_effect e = {.type = MARATHON_EFFECT_REPLY};
-    e.reply.id = r->id;
-    e.reply.status = status;
-    if (body) {
-        CHECK(!body->overflowed);
-        e.reply.body_len = buf_len(body);
-        char *text = arena_must_alloc(a, e.reply.body_len + 1);
-        if (e.reply.body_len > 0)
-            memcpy(text, buf_data(body), e.reply.body_len);
-        e.reply.body = text;
-        buf_deinit(body);
-    }
-    struct marathon_header *copies = arena_new_array(a, struct marathon_header, header_count + 1);
-    for (size_t k = 0; k < header_count; k++)
-        copies[k] = (struct marathon_header){arena_strdup(a, headers[k].name), arena_strdup(a, headers[k].value)};
-    e.reply.headers = copies;
-    e.reply.header_count = header_count;
-    if (is_change)
-        marathon_emit_later(m, &e);
-    else
-        marathon_emit_now(m, &e);
+    struct outbox_reply reply = {.id = r->id,
+                                 .status = status,
+                                 .body = body,
+                                 .is_change = is_change,
+                                 .headers = headers,
+                                 .header_count = header_count};
+    outbox_reply(m->outbox, &reply);
 }
 
 void marathon_reply_message(struct marathon *m, const struct marathon_request *r, int status, const char *fmt, ...)
 {
-    char text[1024];
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof(text), fmt, ap); /* cut when long */
+    outbox_reply_message(m->outbox, r->id, status, fmt, ap);
     va_end(ap);
-    struct buf b;
-    struct json_writer w;
-    buf_init(&b, 0);
-    json_writer_init(&w, &b);
-    json_begin_object(&w);
-    json_kv_string(&w, "message", text);
-    json_end_object(&w);
-    marathon_reply(m, r, status, &b, false, NULL, 0);
 }
 
 /* {"version", "deploymentId"} and the header of the same name. */
@@ -68,7 +44,7 @@ void marathon_reply_outcome(struct marathon *m, const struct marathon_request *r
     marathon_put_time(&w, "version", o->version_ms);
     json_kv_string(&w, "deploymentId", o->deployment_id);
     json_end_object(&w);
-    struct marathon_header headers[] = {{"Marathon-Deployment-Id", o->deployment_id}, {"Location", location}};
+    struct kit_header headers[] = {{"Marathon-Deployment-Id", o->deployment_id}, {"Location", location}};
     marathon_reply(m, r, status, &b, true, headers, location ? 2 : 1);
 }
 

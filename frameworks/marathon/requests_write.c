@@ -44,7 +44,7 @@ static struct plan_change *one_change(const char *id, const struct service *s, s
 
 static const char *location_of(struct marathon *m, const char *id)
 {
-    return arena_printf(marathon_later_arena(m), "/v2/apps%s", id);
+    return arena_printf(outbox_later_arena(m->outbox), "/v2/apps%s", id);
 }
 
 static void create_app(struct marathon *m, const struct marathon_request *r)
@@ -86,7 +86,7 @@ static void create_app(struct marathon *m, const struct marathon_request *r)
     json_end_object(&w);
     json_end_array(&w);
     json_end_object(&w);
-    struct marathon_header headers[] = {{"Location", location_of(m, id)}, {"Marathon-Deployment-Id", o.deployment_id}};
+    struct kit_header headers[] = {{"Location", location_of(m, id)}, {"Marathon-Deployment-Id", o.deployment_id}};
     marathon_reply(m, r, 201, &b, true, headers, 2);
     (void)app_unref(app);
 }

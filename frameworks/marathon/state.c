@@ -16,7 +16,7 @@
 static void write_buf(struct marathon *m, const char *key, struct buf *b)
 {
     CHECK(!b->overflowed);
-    marathon_write(m, key, buf_data(b), buf_len(b));
+    outbox_write(m->outbox, key, buf_data(b), buf_len(b));
     buf_deinit(b);
 }
 
@@ -28,7 +28,7 @@ static void begin(struct buf *b, struct json_writer *w)
 
 static const char *key_of(struct marathon *m, const char *kind, const char *id)
 {
-    return arena_printf(marathon_now_arena(m), "%s%s", kind, id);
+    return arena_printf(outbox_now_arena(m->outbox), "%s%s", kind, id);
 }
 
 void marathon_store_framework(struct marathon *m)
@@ -53,27 +53,27 @@ void marathon_store_app(struct marathon *m, const struct service *s)
 
 void marathon_forget_app(struct marathon *m, const struct service *s)
 {
-    marathon_write(m, key_of(m, "app", s->id), NULL, 0);
+    outbox_write(m->outbox, key_of(m, "app", s->id), NULL, 0);
 }
 
 static const char *version_key(struct marathon *m, const struct service *s, int64_t version_ms)
 {
-    return arena_printf(marathon_now_arena(m), "version%s@%013lld", s->id, (long long)version_ms);
+    return arena_printf(outbox_now_arena(m->outbox), "version%s@%013lld", s->id, (long long)version_ms);
 }
 
 void marathon_store_version(struct marathon *m, const struct service *s, const struct version *v)
 {
-    marathon_write(m, version_key(m, s, v->version_ms), v->text, strlen(v->text));
+    outbox_write(m->outbox, version_key(m, s, v->version_ms), v->text, strlen(v->text));
 }
 
 void marathon_forget_version(struct marathon *m, const struct service *s, int64_t version_ms)
 {
-    marathon_write(m, version_key(m, s, version_ms), NULL, 0);
+    outbox_write(m->outbox, version_key(m, s, version_ms), NULL, 0);
 }
 
 void marathon_store_failure(struct marathon *m, const struct service *s)
 {
-    marathon_write(m, key_of(m, "failure", s->id), s->failure, s->failure ? strlen(s->failure) : 0);
+    outbox_write(m->outbox, key_of(m, "failure", s->id), s->failure, s->failure ? strlen(s->failure) : 0);
 }
 
 static void write_text(struct json_writer *w, const char *key, const char *text)
@@ -142,7 +142,7 @@ void marathon_store_instance(struct marathon *m, struct instance *i)
 void marathon_forget_instance(struct marathon *m, struct instance *i)
 {
     if (i->is_stored)
-        marathon_write(m, key_of(m, "instance/", i->id), NULL, 0);
+        outbox_write(m->outbox, key_of(m, "instance/", i->id), NULL, 0);
     i->is_stored = false;
 }
 
@@ -200,5 +200,5 @@ void marathon_store_deployment(struct marathon *m, const struct deployment *d)
 
 void marathon_forget_deployment(struct marathon *m, const struct deployment *d)
 {
-    marathon_write(m, key_of(m, "deployment/", d->id), NULL, 0);
+    outbox_write(m->outbox, key_of(m, "deployment/", d->id), NULL, 0);
 }

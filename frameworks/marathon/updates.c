@@ -8,19 +8,6 @@
 #include "frameworks/marathon/core.h"
 #include "frameworks/sdk/calls.h"
 
-static void acknowledge(struct marathon *m, const Mesos__V1__TaskStatus *status)
-{
-    if (!status->has_uuid || status->uuid.len == 0 || status->agent_id == NULL)
-        return;
-    struct arena *a = marathon_later_arena(m);
-    struct marathon_effect e = {.type = MARATHON_EFFECT_ACKNOWLEDGE};
-    e.acknowledge.agent_id = arena_strdup(a, status->agent_id->value);
-    e.acknowledge.task_id = arena_strdup(a, status->task_id->value);
-    e.acknowledge.uuid = arena_memdup(a, status->uuid.data, status->uuid.len);
-    e.acknowledge.uuid_len = status->uuid.len;
-    marathon_emit_later(m, &e);
-}
-
 static enum condition lost_condition(const Mesos__V1__TaskStatus *status)
 {
     if (!status->has_reason)
@@ -86,7 +73,7 @@ static void on_unknown_task(struct marathon *m, const Mesos__V1__TaskStatus *sta
         return;
     marathon_trace(m, "task %s is not known and is killed", status->task_id->value);
     const char *agent_id = status->agent_id ? status->agent_id->value : NULL;
-    marathon_call(m, sdk_call_kill(marathon_later_arena(m), status->task_id->value, agent_id, -1));
+    outbox_call(m->outbox, sdk_call_kill(outbox_later_arena(m->outbox), status->task_id->value, agent_id, -1));
 }
 
 static void note_address(struct instance *i, const Mesos__V1__TaskStatus *status)
@@ -205,5 +192,5 @@ void marathon_on_update(struct marathon *m, const Mesos__V1__TaskStatus *status)
     } else if (i->is_killed && m->is_connected && m->now_ms >= i->kill_next_ms) {
         marathon_send_kill(m, i);
     }
-    acknowledge(m, status);
+    outbox_acknowledge(m->outbox, status);
 }

@@ -16,7 +16,7 @@
 /* What the core wants from its session. Done after the step: the session may answer with events for the core at once. */
 struct order {
     struct list link;
-    enum marathon_effect_type type;
+    enum kit_effect_type type;
     char *framework_id;
     bool want;
     uint8_t *call;
@@ -39,14 +39,14 @@ struct sim_marathon {
     bool has_operator;
 };
 
-static void step(struct sim_marathon *m, struct marathon_event *in);
+static void step(struct sim_marathon *m, struct kit_event *in);
 
 /* -- the session ---------------------------------------------------------------------------------------------- */
 
 static void tell_tasks(struct sim_marathon *m)
 {
     struct arena *a = arena_new(0);
-    struct marathon_task *known;
+    const struct sdk_task *known;
     size_t count = marathon_known_tasks(m->core, a, &known);
     struct sdk_task *list = arena_new_array(a, struct sdk_task, count + 1);
     for (size_t i = 0; i < count; i++)
@@ -67,24 +67,24 @@ static void on_update(struct sim_marathon *m, const Mesos__V1__TaskStatus *statu
                             .task_id = status->task_id->value,
                             .status = status};
     world_seen(w, &seen);
-    struct marathon_event in = {.type = MARATHON_EVENT_UPDATE, .update = status};
+    struct kit_event in = {.type = KIT_EVENT_UPDATE, .update = status};
     step(m, &in);
 }
 
 static void on_session_event(struct sim_marathon *m, const Mesos__V1__Scheduler__Event *event)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_OFFERS};
+    struct kit_event in = {.type = KIT_EVENT_OFFERS};
     if (event->offers != NULL) {
         in.offers.offers = event->offers->offers;
         in.offers.count = event->offers->n_offers;
     } else if (event->rescind != NULL) {
-        in.type = MARATHON_EVENT_RESCIND;
+        in.type = KIT_EVENT_RESCIND;
         in.rescind = event->rescind->offer_id->value;
     } else if (event->update != NULL) {
         on_update(m, event->update->status);
         return;
     } else if (event->failure != NULL) {
-        in.type = MARATHON_EVENT_FAILURE;
+        in.type = KIT_EVENT_FAILURE;
         in.failure.agent_id = event->failure->agent_id ? event->failure->agent_id->value : NULL;
         in.failure.executor_id = event->failure->executor_id ? event->failure->executor_id->value : NULL;
     } else {
@@ -96,7 +96,7 @@ static void on_session_event(struct sim_marathon *m, const Mesos__V1__Scheduler_
 static void on_effect(struct sim_node *n, const struct sdk_effect *e)
 {
     struct sim_marathon *m = (struct sim_marathon *)n;
-    struct marathon_event in = {.type = MARATHON_EVENT_SUBSCRIBED};
+    struct kit_event in = {.type = KIT_EVENT_SUBSCRIBED};
     switch (e->type) {
     case SDK_EFFECT_SUBSCRIBED:
         world_log(n->world, n->name, "is subscribed as %s", e->subscribed.framework_id);
@@ -107,14 +107,14 @@ static void on_effect(struct sim_node *n, const struct sdk_effect *e)
         break;
     case SDK_EFFECT_DISCONNECTED:
         world_log(n->world, n->name, "is disconnected: %s", e->disconnected.text ? e->disconnected.text : "");
-        in.type = MARATHON_EVENT_DISCONNECTED;
+        in.type = KIT_EVENT_DISCONNECTED;
         step(m, &in);
         break;
     case SDK_EFFECT_EVENT:
         on_session_event(m, e->event);
         break;
     case SDK_EFFECT_SETTLED:
-        in.type = MARATHON_EVENT_SETTLED;
+        in.type = KIT_EVENT_SETTLED;
         step(m, &in);
         break;
     case SDK_EFFECT_CALL_REFUSED:
@@ -178,7 +178,7 @@ static void free_order(struct order *o)
     free(o);
 }
 
-static struct order *new_order(struct sim_marathon *m, enum marathon_effect_type type)
+static struct order *new_order(struct sim_marathon *m, enum kit_effect_type type)
 {
     struct order *o = xcalloc(1, sizeof(*o));
     o->type = type;
@@ -188,11 +188,11 @@ static struct order *new_order(struct sim_marathon *m, enum marathon_effect_type
 
 static void order_call(struct sim_marathon *m, const Mesos__V1__Scheduler__Call *call)
 {
-    struct order *o = new_order(m, MARATHON_EFFECT_CALL);
+    struct order *o = new_order(m, KIT_EFFECT_CALL);
     o->call = wire_pack(&call->base, &o->call_len);
 }
 
-static void order_acknowledge(struct sim_marathon *m, const struct marathon_effect *e)
+static void order_acknowledge(struct sim_marathon *m, const struct kit_effect *e)
 {
     struct arena *a = arena_new(0);
     Mesos__V1__TaskStatus status;
@@ -214,12 +214,12 @@ static void order_acknowledge(struct sim_marathon *m, const struct marathon_effe
 
 static void do_order(struct sim_marathon *m, const struct order *o)
 {
-    if (o->type == MARATHON_EFFECT_START_SCHEDULER) {
+    if (o->type == KIT_EFFECT_START_SCHEDULER) {
         start_session(m, o->framework_id);
-    } else if (m->session != NULL && o->type == MARATHON_EFFECT_WANT_OFFERS) {
+    } else if (m->session != NULL && o->type == KIT_EFFECT_WANT_OFFERS) {
         struct sdk_event in = {.type = o->want ? SDK_EVENT_WANT : SDK_EVENT_UNWANT};
         (void)sim_session_step(m->session, &in); /* 0 for these events */
-    } else if (m->session != NULL && o->type == MARATHON_EFFECT_CALL) {
+    } else if (m->session != NULL && o->type == KIT_EFFECT_CALL) {
         struct arena *a = arena_new(0);
         const Mesos__V1__Scheduler__Call *call = (const Mesos__V1__Scheduler__Call *)wire_unpack(
             &mesos__v1__scheduler__call__descriptor, o->call, o->call_len, a, NULL);
@@ -240,16 +240,17 @@ static void on_probe(void *ctx)
 {
     struct probe *p = ctx;
     struct sim_marathon *m = p->marathon;
-    struct marathon_event in = {.type = MARATHON_EVENT_PROBE_DONE};
-    in.probe_done.probe_id = p->id;
-    in.probe_done.is_success = !world_chance(m->node.world, m->node.world->faults.launch_fail_ppm);
-    in.probe_done.http_status = in.probe_done.is_success ? 200 : 500;
-    in.probe_done.cause = in.probe_done.is_success ? NULL : "500";
+    bool is_success = !world_chance(m->node.world, m->node.world->faults.launch_fail_ppm);
+    struct marathon_probe_result result = {.probe_id = p->id,
+                                           .is_success = is_success,
+                                           .http_status = is_success ? 200 : 500,
+                                           .cause = is_success ? NULL : "500"};
+    struct kit_event in = {.type = KIT_EVENT_OWN, .own = &result};
     free(p);
     step(m, &in);
 }
 
-static void on_reply(struct sim_marathon *m, const struct marathon_effect *e)
+static void on_reply(struct sim_marathon *m, const struct kit_effect *e)
 {
     if (e->reply.status >= 300)
         world_log(m->node.world, m->node.name, "answers %d %.*s", e->reply.status, (int)e->reply.body_len,
@@ -259,7 +260,7 @@ static void on_reply(struct sim_marathon *m, const struct marathon_effect *e)
             m->is_confirmed[i] = e->reply.status < 300 && m->asked[i] == m->wanted[i];
 }
 
-static void put_writes(struct sim_marathon *m, const struct marathon_effect *e)
+static void put_writes(struct sim_marathon *m, const struct kit_effect *e)
 {
     struct store_write *writes = xcalloc(e->store.count + 1, sizeof(*writes));
     for (size_t i = 0; i < e->store.count; i++)
@@ -269,43 +270,44 @@ static void put_writes(struct sim_marathon *m, const struct marathon_effect *e)
     free(writes);
 }
 
-static void carry_out(struct sim_marathon *m, const struct marathon_effect *e)
+static void carry_out(struct sim_marathon *m, const struct kit_effect *e)
 {
     struct world *w = m->node.world;
     struct order *o;
     struct probe *p;
     switch (e->type) {
-    case MARATHON_EFFECT_START_SCHEDULER:
+    case KIT_EFFECT_START_SCHEDULER:
         o = new_order(m, e->type);
         o->framework_id = e->framework_id ? xstrdup(e->framework_id) : NULL;
         break;
-    case MARATHON_EFFECT_CALL:
+    case KIT_EFFECT_CALL:
         order_call(m, e->call);
         break;
-    case MARATHON_EFFECT_ACKNOWLEDGE:
+    case KIT_EFFECT_ACKNOWLEDGE:
         order_acknowledge(m, e);
         break;
-    case MARATHON_EFFECT_WANT_OFFERS:
+    case KIT_EFFECT_WANT_OFFERS:
         o = new_order(m, e->type);
         o->want = e->want_offers;
         break;
-    case MARATHON_EFFECT_STORE:
+    case KIT_EFFECT_STORE:
         put_writes(m, e);
         break;
-    case MARATHON_EFFECT_REPLY:
+    case KIT_EFFECT_REPLY:
         on_reply(m, e);
         break;
-    case MARATHON_EFFECT_PROBE:
+    case KIT_EFFECT_OWN:
         p = xcalloc(1, sizeof(*p));
-        *p = (struct probe){m, e->probe.probe_id};
+        *p = (struct probe){m, ((const struct marathon_probe *)e->own)->probe_id};
         world_after(w, world_draw(w, 1, 50), &m->node, on_probe, free, p);
         break;
-    case MARATHON_EFFECT_PUBLISH:
+    case KIT_EFFECT_PUBLISH:
+    case KIT_EFFECT_READ: /* it does not read */
         break;
-    case MARATHON_EFFECT_TRACE:
+    case KIT_EFFECT_TRACE:
         world_log(w, m->node.name, "%s", e->text);
         break;
-    case MARATHON_EFFECT_FATAL:
+    case KIT_EFFECT_FATAL:
         world_log(w, m->node.name, "fatal: %s", e->text);
         m->is_ending = true;
         break;
@@ -318,14 +320,14 @@ static void end_now(void *ctx)
     world_restart_node(&m->node, world_draw(m->node.world, 100, 3000));
 }
 
-static void step(struct sim_marathon *m, struct marathon_event *in)
+static void step(struct sim_marathon *m, struct kit_event *in)
 {
     if (m->is_ending)
         return;
     struct world *w = m->node.world;
     in->now_ms = w->now_ms;
     in->wall_ms = WORLD_WALL_MS + w->now_ms;
-    struct marathon_effects out;
+    struct kit_effects out;
     (void)marathon_step(m->core, in, &out); /* an error comes with a FATAL effect */
     marathon_check_invariants(m->core);
     for (size_t i = 0; i < out.count; i++)
@@ -349,7 +351,7 @@ static void step(struct sim_marathon *m, struct marathon_event *in)
 
 static void on_stored(struct sim_node *n, uint64_t token, int result)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_STORE_DONE, .store_done = {token, result}};
+    struct kit_event in = {.type = KIT_EVENT_STORE_DONE, .store_done = {token, result}};
     step((struct sim_marathon *)n, &in);
 }
 
@@ -373,7 +375,7 @@ static void put_app(struct sim_marathon *m, int app)
         .id = ++m->next_request, .type = MARATHON_PUT_APP, .app_id = id, .body = body, .force = true};
     m->request_of[app] = request.id;
     m->asked[app] = m->wanted[app];
-    struct marathon_event in = {.type = MARATHON_EVENT_REQUEST, .request = &request};
+    struct kit_event in = {.type = KIT_EVENT_REQUEST, .request = &request};
     step(m, &in);
     json_decref(body);
 }
@@ -407,7 +409,7 @@ static void on_tick(struct sim_node *n)
         (void)sim_session_step(m->session, &in); /* 0 for this event */
     }
     if (marathon_next_deadline(m->core) <= n->world->now_ms) {
-        struct marathon_event in = {.type = MARATHON_EVENT_TICK};
+        struct kit_event in = {.type = KIT_EVENT_TICK};
         step(m, &in);
     }
 }
@@ -436,10 +438,10 @@ static void on_start(struct sim_node *n)
     m->is_ending = m->is_ordering = false;
     const struct sim_item *items;
     size_t count = sim_store_items(m->store, &items);
-    struct marathon_item *copy = xcalloc(count + 1, sizeof(*copy));
+    struct kit_item *copy = xcalloc(count + 1, sizeof(*copy));
     for (size_t i = 0; i < count; i++)
-        copy[i] = (struct marathon_item){items[i].key, items[i].key_len, items[i].value, items[i].value_len};
-    struct marathon_event in = {.type = MARATHON_EVENT_STARTED, .started = {copy, count}};
+        copy[i] = (struct kit_item){items[i].key, items[i].key_len, items[i].value, items[i].value_len};
+    struct kit_event in = {.type = KIT_EVENT_STARTED, .started = {copy, count}};
     step(m, &in);
     free(copy);
 }
@@ -528,7 +530,7 @@ bool sim_marathon_knows(const struct sim_marathon *m, const char *task_id)
     if (m->core == NULL)
         return false;
     struct arena *a = arena_new(0);
-    struct marathon_task *known;
+    const struct sdk_task *known;
     size_t count = marathon_known_tasks(m->core, a, &known);
     bool is_known = false;
     for (size_t i = 0; i < count; i++)

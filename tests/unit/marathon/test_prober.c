@@ -63,14 +63,14 @@ static void stop(void *ctx)
 static void probe(enum marathon_probe_kind kind, const char *host, uint16_t port, const char *path, int64_t timeout_ms,
                   bool body)
 {
-    struct marathon_effect e = {.type = MARATHON_EFFECT_PROBE};
-    e.probe.probe_id = 9;
-    e.probe.kind = kind;
-    e.probe.host = host;
-    e.probe.port = port;
-    e.probe.path = path;
-    e.probe.timeout_ms = timeout_ms;
-    e.probe.want_body = body;
+    struct marathon_probe e = {0};
+    e.probe_id = 9;
+    e.kind = kind;
+    e.host = host;
+    e.port = port;
+    e.path = path;
+    e.timeout_ms = timeout_ms;
+    e.want_body = body;
     f.answers = 0;
     f.wanted = 1;
     prober_start(f.prober, &e);
@@ -152,14 +152,14 @@ static void test_prober__names_are_looked_up(void **state)
 static void test_prober__may_be_freed_with_probes_under_way(void **state)
 {
     (void)state;
-    struct marathon_effect e = {.type = MARATHON_EFFECT_PROBE};
-    e.probe.kind = MARATHON_PROBE_HTTP;
-    e.probe.host = "127.0.0.1";
-    e.probe.port = port();
-    e.probe.path = "/silent";
-    e.probe.timeout_ms = 5000;
+    struct marathon_probe e = {0};
+    e.kind = MARATHON_PROBE_HTTP;
+    e.host = "127.0.0.1";
+    e.port = port();
+    e.path = "/silent";
+    e.timeout_ms = 5000;
     prober_start(f.prober, &e);
-    e.probe.host = "another name";
+    e.host = "another name";
     prober_start(f.prober, &e);
     f.prober = prober_free(f.prober);
     loop_post(f.loop, stop, NULL);

@@ -104,11 +104,11 @@ static void any_update(struct world *w, struct rng *r)
 
 static void any_probe(struct world *w, struct rng *r)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_PROBE_DONE};
     if (w->probe_count == 0)
         return;
-    in.probe_done.probe_id = w->probes[--w->probe_count];
-    in.probe_done.is_success = rng_below(r, 3) != 0;
+    struct marathon_probe_result result = {.probe_id = w->probes[--w->probe_count]};
+    result.is_success = rng_below(r, 3) != 0;
+    struct kit_event in = {.type = KIT_EVENT_OWN, .own = &result};
     world_step(w, &in);
 }
 
@@ -148,7 +148,7 @@ static void any_step(struct world *w, struct rng *r)
         if (!w->is_up) {
             world_up(w);
         } else if (rng_below(r, 8) == 0) {
-            struct marathon_event in = {.type = MARATHON_EVENT_DISCONNECTED};
+            struct kit_event in = {.type = KIT_EVENT_DISCONNECTED};
             w->is_up = false;
             world_step(w, &in);
         }

@@ -199,7 +199,7 @@ static void story__restart_without_a_deployment_touches_nothing(void **state)
     world_put(&w, "/s", "{\"instances\":5}", true); /* ends the deployment that waits for health */
     struct arena *a = arena_new(0);
     world_restart(&w, false);
-    struct marathon_task *tasks;
+    const struct sdk_task *tasks;
     assert_int_equal(marathon_known_tasks(w.m, a, &tasks), 5);
     assert_string_equal(marathon_framework_id(w.m), "F1");
     world_up(&w);
@@ -254,7 +254,7 @@ static void story__failed_write_is_the_end(void **state)
     world_init(&w);
     w.hold_writes = true;
     world_post(&w, "{\"id\":\"/s\",\"cmd\":\"sleep 1\"}");
-    struct marathon_event in = {.type = MARATHON_EVENT_STORE_DONE};
+    struct kit_event in = {.type = KIT_EVENT_STORE_DONE};
     in.store_done.token = w.held_token;
     in.store_done.result = -5;
     world_step(&w, &in);
@@ -394,10 +394,10 @@ static void story__lost_agent_with_patience(void **state)
 
 static void answer_probe(struct world *w, bool good)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_PROBE_DONE};
     assert_true(w->probe_id != 0);
-    in.probe_done = (struct marathon_probe_result){
+    struct marathon_probe_result result = {
         .probe_id = w->probe_id, .is_success = good, .http_status = good ? 200 : 500, .cause = good ? NULL : "status 500"};
+    struct kit_event in = {.type = KIT_EVENT_OWN, .own = &result};
     w->probe_id = 0;
     w->probe_count = 0;
     world_step(w, &in);
@@ -595,7 +595,7 @@ static void story__lost_connection_loses_no_kill(void **state)
     world_init(&w);
     post_sleeper(&w, 1, "");
     world_flow(&w);
-    struct marathon_event in = {.type = MARATHON_EVENT_DISCONNECTED};
+    struct kit_event in = {.type = KIT_EVENT_DISCONNECTED};
     world_step(&w, &in);
     world_put(&w, "/s", "{\"instances\":0}", false);
     assert_int_equal(w.status, 200);

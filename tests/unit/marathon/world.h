@@ -53,8 +53,8 @@ struct world {
     uint64_t probe_id;    /* newest probe, 0: none waits */
     uint16_t probe_port;
     size_t probes_out;
-    bool answers_probes; /* with success, at once */
-    uint64_t probes[64]; /* to be answered */
+    bool answers_probes;  /* with success, at once */
+    uint64_t probes[512]; /* to be answered */
     size_t probe_count;
     size_t declined;
     char *fatal;
@@ -65,18 +65,18 @@ struct world {
 
 #define WORLD_EPOCH_MS 1700000000000
 
-WORLD_FN void world_step(struct world *w, struct marathon_event *in);
+WORLD_FN void world_step(struct world *w, struct kit_event *in);
 
 WORLD_FN void world_start_core(struct world *w)
 {
-    struct marathon_item *items = xcalloc(map_count(&w->store) + 1, sizeof(items[0]));
+    struct kit_item *items = xcalloc(map_count(&w->store) + 1, sizeof(items[0]));
     size_t count = 0;
     for (struct map_entry *e = map_first(&w->store); e; e = map_next(e)) {
         const struct buf *b = map_value(e);
-        items[count++] = (struct marathon_item){map_key(e), strlen(map_key(e)), buf_data(b), buf_len(b)};
+        items[count++] = (struct kit_item){map_key(e), strlen(map_key(e)), buf_data(b), buf_len(b)};
     }
     w->m = marathon_new(&w->config);
-    struct marathon_event in = {.type = MARATHON_EVENT_STARTED};
+    struct kit_event in = {.type = KIT_EVENT_STARTED};
     in.started.items = items;
     in.started.item_count = count;
     world_step(w, &in);
@@ -85,11 +85,11 @@ WORLD_FN void world_start_core(struct world *w)
 
 WORLD_FN void world_up(struct world *w)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_SUBSCRIBED};
+    struct kit_event in = {.type = KIT_EVENT_SUBSCRIBED};
     in.subscribed.framework_id = "F1";
     in.subscribed.master = "127.0.0.1:5050";
     world_step(w, &in);
-    in = (struct marathon_event){.type = MARATHON_EVENT_SETTLED};
+    in = (struct kit_event){.type = KIT_EVENT_SETTLED};
     world_step(w, &in);
     w->is_up = true;
 }
@@ -140,10 +140,10 @@ WORLD_FN void world_restart(struct world *w, bool up)
         world_up(w);
 }
 
-WORLD_FN void world_on_store(struct world *w, const struct marathon_effect *e)
+WORLD_FN void world_on_store(struct world *w, const struct kit_effect *e)
 {
     for (size_t k = 0; k < e->store.count; k++) {
-        const struct marathon_write *write = &e->store.writes[k];
+        const struct kit_write *write = &e->store.writes[k];
         struct buf *old = map_remove(&w->store, write->key);
         if (old) {
             buf_deinit(old);
@@ -196,7 +196,7 @@ WORLD_FN void world_on_call(struct world *w, const Mesos__V1__Scheduler__Call *c
     }
 }
 
-WORLD_FN void world_on_reply(struct world *w, const struct marathon_effect *e)
+WORLD_FN void world_on_reply(struct world *w, const struct kit_effect *e)
 {
     struct buf headers;
     buf_init(&headers, 0);
@@ -222,48 +222,54 @@ WORLD_FN void world_on_reply(struct world *w, const struct marathon_effect *e)
     }
 }
 
-WORLD_FN void world_on_effect(struct world *w, const struct marathon_effect *e)
+WORLD_FN void world_on_probe(struct world *w, const struct marathon_probe *probe)
+{
+    w->probe_id = probe->probe_id;
+    w->probe_port = probe->port;
+    w->probes_out++;
+    CHECK(w->probe_count < sizeof(w->probes) / sizeof(w->probes[0]));
+    w->probes[w->probe_count++] = probe->probe_id;
+}
+
+WORLD_FN void world_on_effect(struct world *w, const struct kit_effect *e)
 {
     switch (e->type) {
-    case MARATHON_EFFECT_STORE:
+    case KIT_EFFECT_STORE:
         world_on_store(w, e);
         return;
-    case MARATHON_EFFECT_CALL:
+    case KIT_EFFECT_CALL:
         world_on_call(w, e->call);
         return;
-    case MARATHON_EFFECT_ACKNOWLEDGE:
+    case KIT_EFFECT_ACKNOWLEDGE:
         w->acknowledged++;
         return;
-    case MARATHON_EFFECT_WANT_OFFERS:
+    case KIT_EFFECT_WANT_OFFERS:
         w->wants_offers = e->want_offers;
         w->wants_count++;
         return;
-    case MARATHON_EFFECT_REPLY:
+    case KIT_EFFECT_REPLY:
         world_on_reply(w, e);
         return;
-    case MARATHON_EFFECT_PROBE:
-        w->probe_id = e->probe.probe_id;
-        w->probe_port = e->probe.port;
-        w->probes_out++;
-        CHECK(w->probe_count < 512);
-        w->probes[w->probe_count++] = e->probe.probe_id;
+    case KIT_EFFECT_OWN:
+        world_on_probe(w, e->own);
         return;
-    case MARATHON_EFFECT_PUBLISH:
+    case KIT_EFFECT_PUBLISH:
         (void)buf_printf(&w->published, "%s %s\n", e->publish.event_type, e->publish.json);
         return;
-    case MARATHON_EFFECT_FATAL:
+    case KIT_EFFECT_FATAL:
         free(w->fatal);
         w->fatal = xstrdup(e->text);
         return;
-    case MARATHON_EFFECT_START_SCHEDULER:
-    case MARATHON_EFFECT_TRACE:
+    case KIT_EFFECT_START_SCHEDULER:
+    case KIT_EFFECT_READ:
+    case KIT_EFFECT_TRACE:
         return;
     }
 }
 
-WORLD_FN void world_one_step(struct world *w, struct marathon_event *in)
+WORLD_FN void world_one_step(struct world *w, struct kit_event *in)
 {
-    struct marathon_effects out;
+    struct kit_effects out;
     in->now_ms = w->now_ms;
     in->wall_ms = WORLD_EPOCH_MS + w->now_ms;
     (void)marathon_step(w->m, in, &out); /* a failure shows as a FATAL effect */
@@ -275,22 +281,21 @@ WORLD_FN void world_one_step(struct world *w, struct marathon_event *in)
 WORLD_FN void world_confirm_writes(struct world *w)
 {
     while (w->held_token) {
-        struct marathon_event done = {.type = MARATHON_EVENT_STORE_DONE};
+        struct kit_event done = {.type = KIT_EVENT_STORE_DONE};
         done.store_done.token = w->held_token;
         w->held_token = 0;
         world_one_step(w, &done);
     }
 }
 
-WORLD_FN void world_step(struct world *w, struct marathon_event *in)
+WORLD_FN void world_step(struct world *w, struct kit_event *in)
 {
     world_one_step(w, in);
     if (!w->hold_writes)
         world_confirm_writes(w);
     if (w->answers_probes && w->probe_count > 0) {
-        struct marathon_event done = {.type = MARATHON_EVENT_PROBE_DONE};
-        done.probe_done.probe_id = w->probes[--w->probe_count];
-        done.probe_done.is_success = true;
+        struct marathon_probe_result result = {.probe_id = w->probes[--w->probe_count], .is_success = true};
+        struct kit_event done = {.type = KIT_EVENT_OWN, .own = &result};
         world_step(w, &done);
     }
 }
@@ -302,7 +307,7 @@ WORLD_FN void world_pass(struct world *w, int64_t ms)
     while (w->now_ms < end) {
         int64_t next = marathon_next_deadline(w->m);
         w->now_ms = next < end ? (next > w->now_ms ? next : w->now_ms + 1) : end;
-        struct marathon_event in = {.type = MARATHON_EVENT_TICK};
+        struct kit_event in = {.type = KIT_EVENT_TICK};
         world_step(w, &in);
     }
 }
@@ -316,7 +321,7 @@ WORLD_FN void world_request(struct world *w, struct marathon_request *r, const c
     w->status = 0;
     r->id = 77;
     r->body = json;
-    struct marathon_event in = {.type = MARATHON_EVENT_REQUEST, .request = r};
+    struct kit_event in = {.type = KIT_EVENT_REQUEST, .request = r};
     world_step(w, &in);
     json_decref(json);
 }
@@ -399,7 +404,7 @@ WORLD_FN void world_offer_rack(struct world *w, const char *host, const char *ra
         o->attributes = arena_new_array(a, Mesos__V1__Attribute *, 1);
         o->attributes[o->n_attributes++] = attribute;
     }
-    struct marathon_event in = {.type = MARATHON_EVENT_OFFERS};
+    struct kit_event in = {.type = KIT_EVENT_OFFERS};
     in.offers.offers = &o;
     in.offers.count = 1;
     world_step(w, &in);
@@ -434,7 +439,7 @@ WORLD_FN void world_tell(struct world *w, const char *task_id, const char *agent
     status.uuid = (ProtobufCBinaryData){sizeof(uuid), (uint8_t *)&uuid};
     status.has_healthy = healthy >= 0;
     status.healthy = healthy > 0;
-    struct marathon_event in = {.type = MARATHON_EVENT_UPDATE, .update = &status};
+    struct kit_event in = {.type = KIT_EVENT_UPDATE, .update = &status};
     world_step(w, &in);
 }
 

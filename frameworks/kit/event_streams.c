@@ -1,14 +1,15 @@
-/* SPDX-License-Identifier: Apache-2.0
- * api_events.c - the event stream: server-sent events to any number of readers, each with its own filter and a bound
- * (facts: marathon 1.11). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "frameworks/kit/event_streams.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/check.h"
 #include "common/base/json.h"
+#include "common/base/list.h"
 #include "common/base/text.h"
-#include "frameworks/marathon/shell.h"
+#include "frameworks/kit/shell.h"
 
 #define HEARTBEAT_MS 10000
 #define MESSAGE_BYTES 4096 /* a reader may be behind by so many bytes per message of its bound */
@@ -123,7 +124,7 @@ static void on_closed(void *ctx, struct http_exchange *x)
 void event_streams_attach(struct event_streams *e, struct http_exchange *x, const struct http_message *m, int64_t wall_ms)
 {
     if (e->reader_count >= READERS_MAX) {
-        api_send_message(x, 503, "There are %d event streams already", READERS_MAX);
+        kit_send_message(x, 503, "There are %d event streams already", READERS_MAX);
         return;
     }
     struct reader *r = xcalloc(1, sizeof(*r));

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * scheduler.c - the connection to the master: what the scheduler library tells becomes events of the core
- * (facts: marathon 4.14). */
+ * scheduler.c - the connection to the master: its callbacks become events of the core. */
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -11,12 +10,12 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
-#include "frameworks/marathon/shell.h"
+#include "frameworks/kit/shell.h"
 
 static void on_subscribed(void *ctx, const char *framework_id, const Mesos__V1__MasterInfo *master)
 {
-    struct shell *s = ctx;
-    struct marathon_event in = {.type = MARATHON_EVENT_SUBSCRIBED};
+    struct kit_shell *s = ctx;
+    struct kit_event in = {.type = KIT_EVENT_SUBSCRIBED};
     char address[320] = "";
     in.subscribed.framework_id = framework_id;
     if (master) {
@@ -26,61 +25,55 @@ static void on_subscribed(void *ctx, const char *framework_id, const Mesos__V1__
     }
     in.subscribed.master = address;
     log_info("subscribed as framework %s with master %s", framework_id, address);
-    shell_step(s, &in);
+    kit_step(s, &in);
 }
 
 static size_t on_known_tasks(void *ctx, struct arena *arena, const struct sdk_task **tasks)
 {
-    struct shell *s = ctx;
-    struct marathon_task *known;
-    size_t count = marathon_known_tasks(s->core, arena, &known);
-    struct sdk_task *out = arena_new_array(arena, struct sdk_task, count + 1);
-    for (size_t k = 0; k < count; k++)
-        out[k] = (struct sdk_task){known[k].task_id, known[k].agent_id};
-    *tasks = out;
-    return count;
+    struct kit_shell *s = ctx;
+    return s->role->known_tasks(s->core, arena, tasks);
 }
 
 static void on_settled(void *ctx)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_SETTLED};
-    shell_step(ctx, &in);
+    struct kit_event in = {.type = KIT_EVENT_SETTLED};
+    kit_step(ctx, &in);
 }
 
 static void on_offers(void *ctx, Mesos__V1__Offer *const *offers, size_t count)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_OFFERS};
+    struct kit_event in = {.type = KIT_EVENT_OFFERS};
     in.offers.offers = offers;
     in.offers.count = count;
-    shell_step(ctx, &in);
+    kit_step(ctx, &in);
 }
 
 static void on_rescind(void *ctx, const char *offer_id)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_RESCIND, .rescind = offer_id};
-    shell_step(ctx, &in);
+    struct kit_event in = {.type = KIT_EVENT_RESCIND, .rescind = offer_id};
+    kit_step(ctx, &in);
 }
 
 static void on_update(void *ctx, const Mesos__V1__TaskStatus *status)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_UPDATE, .update = status};
-    shell_step(ctx, &in);
+    struct kit_event in = {.type = KIT_EVENT_UPDATE, .update = status};
+    kit_step(ctx, &in);
 }
 
 static void on_failure(void *ctx, const char *agent_id, const char *executor_id, int status)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_FAILURE};
+    struct kit_event in = {.type = KIT_EVENT_FAILURE};
     (void)status;
     in.failure.agent_id = agent_id;
     in.failure.executor_id = executor_id;
-    shell_step(ctx, &in);
+    kit_step(ctx, &in);
 }
 
 static void on_disconnected(void *ctx, const char *text)
 {
-    struct marathon_event in = {.type = MARATHON_EVENT_DISCONNECTED};
+    struct kit_event in = {.type = KIT_EVENT_DISCONNECTED};
     log_warning("%s, connecting again", text);
-    shell_step(ctx, &in);
+    kit_step(ctx, &in);
 }
 
 static void on_call_refused(void *ctx, Mesos__V1__Scheduler__Call__Type call, int status, const char *text)
@@ -92,7 +85,7 @@ static void on_call_refused(void *ctx, Mesos__V1__Scheduler__Call__Type call, in
 
 static void on_error(void *ctx, const char *text)
 {
-    struct shell *s = ctx;
+    struct kit_shell *s = ctx;
     log_error("the master ended this framework: %s", text);
     s->has_failed = true;
     loop_stop(s->loop);
@@ -107,20 +100,9 @@ static Mesos__V1__FrameworkInfo__Capability *capability(struct arena *a, Mesos__
     return c;
 }
 
-static bool has_feature(const struct shell *s, const char *name)
+static Mesos__V1__FrameworkInfo *framework_info(struct kit_shell *s, struct arena *a)
 {
-    const char *list = s->options.enable_features;
-    size_t n = strlen(name);
-    for (const char *at = list; at && (at = strstr(at, name)) != NULL; at += n) {
-        if ((at == list || at[-1] == ',') && (at[n] == '\0' || at[n] == ','))
-            return true;
-    }
-    return false;
-}
-
-static Mesos__V1__FrameworkInfo *framework_info(struct shell *s, struct arena *a)
-{
-    const struct shell_options *o = &s->options;
+    const struct kit_options *o = s->options;
     const struct passwd *self = getpwuid(geteuid());
     Mesos__V1__FrameworkInfo *f = arena_new_one(a, Mesos__V1__FrameworkInfo);
     mesos__v1__framework_info__init(f);
@@ -141,7 +123,7 @@ static Mesos__V1__FrameworkInfo *framework_info(struct shell *s, struct arena *a
     f->capabilities[f->n_capabilities++] =
         capability(a, MESOS__V1__FRAMEWORK_INFO__CAPABILITY__TYPE__RESERVATION_REFINEMENT);
     f->capabilities[f->n_capabilities++] = capability(a, MESOS__V1__FRAMEWORK_INFO__CAPABILITY__TYPE__REGION_AWARE);
-    if (has_feature(s, "task_killing"))
+    if (s->role->has_task_killing)
         f->capabilities[f->n_capabilities++] =
             capability(a, MESOS__V1__FRAMEWORK_INFO__CAPABILITY__TYPE__TASK_KILLING_STATE);
     return f;
@@ -161,19 +143,19 @@ static size_t split_masters(struct arena *a, const char *text, const char *maste
     return count;
 }
 
-int shell_start_scheduler(struct shell *s, const char *framework_id, struct err *err)
+int kit_start_scheduler(struct kit_shell *s, const char *framework_id, struct err *err)
 {
     struct arena *a = arena_new(0);
     const char *masters[SDK_MASTERS_MAX];
     struct sdk_config config = {.session = {.masters = masters,
-                                            .master_count = split_masters(a, s->options.master, masters),
+                                            .master_count = split_masters(a, s->options->master, masters),
                                             .framework = framework_info(s, a),
                                             .framework_id = framework_id,
                                             .format = WIRE_PROTOBUF,
                                             .offers_wanted = false,
-                                            .revive_interval_ms = s->options.min_revive_offers_interval},
-                                .principal = s->options.principal,
-                                .secret = s->options.secret};
+                                            .revive_interval_ms = s->options->min_revive_offers_interval},
+                                .principal = s->options->principal,
+                                .secret = s->options->secret};
     static const struct sdk_callbacks callbacks = {.subscribed = on_subscribed,
                                                    .known_tasks = on_known_tasks,
                                                    .settled = on_settled,
