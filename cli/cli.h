@@ -19,6 +19,7 @@ int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_app(int argc, char **argv);
+int cmd_job(int argc, char **argv);
 int cmd_task(int argc, char **argv);
 int cmd_node(int argc, char **argv);
 int cmd_config(int argc, char **argv);
@@ -82,13 +83,14 @@ void cli_answer_free(struct cli_answer *a);
  * HTTP status, a body of anything but 200 is not printed. */
 int cli_stream(const char *address, const char *target, int *status, struct err *err);
 
-/* Where commands send their requests: --dir, --master, --marathon of the command line over the cluster's own. */
+/* Where commands send their requests: --dir, --master, --marathon, --cron of the command line over the cluster's own. */
 struct cli_target {
-    char *dir, *master, *marathon;
+    char *dir, *master, *marathon, *cron;
     bool json;
-    bool all, follow, errors; /* `muster task` */
+    bool all, follow, errors; /* `muster task`, `muster job` */
+    bool dry_run, stop;       /* `muster job` */
 };
-/* Address of a part ("master", "marathon"); resolves names. */
+/* Address of a part ("master", "marathon", "cron"); resolves names. */
 int cli_address(const struct cli_target *t, const char *part, char out[64], struct err *err);
 /* The options every command has, and `more` of the same struct. 0; -1 when --help was printed; or CLI_USAGE with the error
  * printed. words NULL: none are allowed. */
@@ -96,6 +98,19 @@ struct option_def;
 int cli_parse(int argc, char **argv, const char *usage, const struct option_def *more, size_t more_count,
               struct cli_target *t, char ***words, int *word_count);
 void cli_target_free(struct cli_target *t);
+
+/* -- the schedulers' APIs (rest.c) ------------------------------------------------------------------------------------- */
+
+/* One request to a part for `muster <command> <what>`. CLI_DONE and the answer; or CLI_FAILED with the scheduler's refusal,
+ * or why it could not be asked, printed. The answer is to be freed either way. */
+int cli_ask(const struct cli_target *t, const char *part, const char *command, const char *what, const char *method,
+            const char *target, const char *body, struct cli_answer *a);
+/* A file, or standard input for "-". CLI_DONE and the text, which the caller frees; or CLI_FAILED with the error printed.
+ */
+int cli_read_file(const char *command, const char *name, char **out);
+
+/* What the task whose id begins with the text wrote, as --follow and --stderr say (cmd_task.c). */
+int cli_print_logs(const struct cli_target *t, const char *task_id);
 
 /* -- printing (render.c) ----------------------------------------------------------------------------------------------- */
 

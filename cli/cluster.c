@@ -245,7 +245,7 @@ int cluster_stop_roles(struct cluster *c, int64_t wait_ms, struct err *err)
     static const struct {
         const char *kind;
         int signo;
-    } order[] = {{"marathon", SIGTERM}, {"agent", SIGUSR1}, {"master", SIGTERM}};
+    } order[] = {{"marathon", SIGTERM}, {"cron", SIGTERM}, {"agent", SIGUSR1}, {"master", SIGTERM}};
     int *fds = xcalloc(c->role_count ? c->role_count : 1, sizeof(*fds));
     int rc = 0;
     for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++) {

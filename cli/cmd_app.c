@@ -1,46 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  * cmd_app.c - `muster app`: services, through the public REST API of the service scheduler. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/cli.h"
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
 
-#define FILE_BYTES_MAX (8u << 20)
 #define USAGE                                                                                                              \
     "usage: muster app add FILE | list | show ID | scale ID N | update FILE | restart ID | remove ID\n\n"                  \
     "FILE is a Marathon app definition in JSON, - for standard input."
 
-/* Prints what the scheduler answered when it refused: its message, then one line a detail with the path of the field. */
-static int refused(const char *what, const struct cli_answer *a)
-{
-    const char *message = json_string_value(json_object_get(a->json, "message"));
-    if (message == NULL)
-        return cli_fail("app %s: the scheduler answered %d", what, a->status);
-    (void)cli_fail("app %s: %s", what, message);
-    const json_t *details = json_object_get(a->json, "details"), *detail, *text;
-    size_t i, k;
-    if (json_is_string(details))
-        fprintf(stderr, "    %s\n", json_string_value(details));
-    json_array_foreach(details, i, detail) json_array_foreach(json_object_get(detail, "errors"), k, text)
-        fprintf(stderr, "    %s: %s\n", json_string_value(json_object_get(detail, "path")), json_string_value(text));
-    return CLI_FAILED;
-}
-
 static int ask(const struct cli_target *t, const char *what, const char *method, const char *target, const char *body,
                struct cli_answer *a)
 {
-    char address[64];
-    struct err err;
-    memset(a, 0, sizeof(*a));
-    if (cli_address(t, "marathon", address, &err) < 0 || cli_request(address, method, target, body, a, &err) < 0)
-        return cli_fail("app %s: %s", what, err.text);
-    return a->status >= 200 && a->status < 300 ? CLI_DONE : refused(what, a);
+    return cli_ask(t, "marathon", "app", what, method, target, body, a);
 }
 
 /* The path of an app: ids are absolute, a leading slash may be left out. */
@@ -53,28 +28,6 @@ static int app_path(const char *id, const char *suffix, char out[1200])
         if ((unsigned char)*p <= ' ' || *p == '?' || *p == '#' || *p == '%')
             return cli_usage("app: '%s' is no app id", id);
     return *id == '\0' || n >= 1200 ? cli_usage("app: '%s' is no app id", id) : CLI_DONE;
-}
-
-static int read_file(const char *name, char **out)
-{
-    struct buf text;
-    buf_init(&text, FILE_BYTES_MAX);
-    cleanup_close int opened = strcmp(name, "-") == 0 ? -1 : open(name, O_RDONLY | O_CLOEXEC);
-    int fd = strcmp(name, "-") == 0 ? STDIN_FILENO : opened, status = CLI_DONE;
-    for (ssize_t n = 1; status == CLI_DONE && n > 0;) {
-        uint8_t *to = buf_reserve(&text, 65536);
-        n = fd < 0 ? -1 : to == NULL ? 0 : read(fd, to, 65536);
-        if (to == NULL)
-            status = cli_fail("app: %s: larger than %u bytes", name, FILE_BYTES_MAX);
-        else if (n < 0)
-            status = cli_fail("app: %s: %s", name, strerror(errno));
-        else
-            buf_commit(&text, (size_t)n);
-    }
-    if (status == CLI_DONE)
-        *out = buf_steal_str(&text);
-    buf_deinit(&text);
-    return status;
 }
 
 static void print_apps(const json_t *apps)
@@ -182,7 +135,7 @@ static int change(const struct cli_target *t, const char *what, const char *meth
 static int app_add(const struct cli_target *t, const char *file)
 {
     cleanup_free char *text = NULL;
-    int status = read_file(file, &text);
+    int status = cli_read_file("app", file, &text);
     return status == CLI_DONE ? change(t, "add", "POST", "/v2/apps", text) : status;
 }
 
@@ -190,7 +143,7 @@ static int app_update(const struct cli_target *t, const char *file)
 {
     cleanup_free char *text = NULL;
     char path[1200];
-    int status = read_file(file, &text);
+    int status = cli_read_file("app", file, &text);
     if (status != CLI_DONE)
         return status;
     struct err err;

@@ -194,7 +194,7 @@ static int print_log(const struct cli_target *t, const char *agent, const char *
     return http_status == 200 ? CLI_DONE : cli_fail("task logs: the agent answered %d", http_status);
 }
 
-static int task_logs(const struct cli_target *t, const char *id)
+int cli_print_logs(const struct cli_target *t, const char *id)
 {
     char master[64], agent[64], sandbox[4096];
     struct cli_answer tasks, state = {0};
@@ -231,7 +231,7 @@ int cmd_task(int argc, char **argv)
     if (count == 1 && strcmp(words[0], "list") == 0)
         status = task_list(&t);
     else if (count == 2 && strcmp(words[0], "logs") == 0)
-        status = task_logs(&t, words[1]);
+        status = cli_print_logs(&t, words[1]);
     else if (count >= 1 && (strcmp(words[0], "exec") == 0 || strcmp(words[0], "attach") == 0))
         status = cli_fail("task %s: not built yet in this version", words[0]);
     else {
