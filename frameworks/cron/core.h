@@ -18,6 +18,7 @@
 #include "common/base/rng.h"
 #include "common/base/text.h"
 #include "frameworks/cron/cron.h"
+#include "frameworks/cron/durations.h"
 #include "frameworks/cron/job.h"
 #include "frameworks/kit/outbox.h"
 #include "frameworks/kit/problems.h"
@@ -67,6 +68,7 @@ struct task {
     bool is_killed;                           /* kill asked for, repeated until it has ended */
     const char *kill_reason;                  /* static text */
     int64_t kill_next_ms;
+    int64_t elements_processed; /* told through Chronos's API */
     struct timer timer;
 };
 
@@ -74,6 +76,7 @@ struct ended_task { /* an earlier attempt of a run */
     char *id, *agent_id, *hostname, *container_id, *agent_address, *message;
     int64_t index;
     int64_t started_ms, ended_ms; /* wall; started 0: never */
+    int64_t elements_processed;
     enum task_end how;
 };
 #define ENDED_TASKS_MAX 8 /* kept per run, the newest */
@@ -178,6 +181,7 @@ struct entry {
     int64_t successes, failures, failures_in_row;
     int64_t last_success_ms, last_failure_ms; /* wall, 0: never; the completion */
     int64_t last_started_ms;
+    struct durations *durations; /* of the last successful runs, since the process started; NULL: none */
 };
 
 /* -- the core --------------------------------------------------------------------------------------------------- */
