@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The batch scheduler as a process beside a cluster that `muster up` has started."""
+import subprocess
+import time
+
+import requests
+
+from conftest import MUSTER, free_ports, pid_ends
+
+
+class Cron:
+    def __init__(self, cluster, *options):
+        self.cluster, self.options, self.process = cluster, list(options), None
+        self.port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = cluster.dir / "log" / "cron.log"
+
+    def start(self, bound=20):
+        """Starts it and waits until it answers."""
+        master = self.cluster.master.removeprefix("http://")
+        arguments = ["cron", "--master", master, "--work_dir", self.cluster.dir / "cron", "--http_address", "127.0.0.1",
+                     "--http_port", self.port, "--hostname", "127.0.0.1", *self.options]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([MUSTER, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + bound
+        while True:
+            assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
+            try:
+                if requests.get(self.url + "/ping", timeout=5).status_code == 200:
+                    return self
+            except requests.RequestException:
+                pass
+            assert time.monotonic() < end, "cron does not answer\n" + self.log.read_text(errors="replace")[-3000:]
+            time.sleep(0.05)  # nobody tells when a port is listened on
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(timeout=20)
+
+    def stop(self):
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        if not pid_ends(self.process.pid, 20):
+            self.process.kill()
+        self.process.wait(timeout=20)
+
+    def __call__(self, method, path, body=None, **more):
+        return requests.request(method, self.url + path, json=body, timeout=30, **more)
