@@ -9,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "frameworks/cron/chronos_core.h"
+#include "frameworks/cron/chronos_task.h"
 
 #define BODY_BYTES_MAX (256u << 20) /* 100,000 jobs in full */
 
@@ -440,16 +441,8 @@ static void on_progress(struct cron *c, const struct cron_request *r, struct ent
 static void on_task_result(struct cron *c, const struct cron_request *r)
 {
     const json_t *code = json_object_get(r->chronos->body, "statusCode");
-    const char *at = r->chronos->task_id;
-    char name[JOB_ID_MAX + 1] = "";
-    for (int colons = 0; at != NULL && colons < 3; colons++) {
-        at = strchr(at, ':');
-        at = at != NULL ? at + 1 : NULL;
-    }
-    size_t len = at != NULL ? strcspn(at, ":") : 0;
-    if (len <= JOB_ID_MAX)
-        memcpy(name, at != NULL ? at : "", len);
-    struct entry *e = cron_entry_find(c, name);
+    char name[JOB_ID_MAX + 1];
+    struct entry *e = chronos_task_id_job(r->chronos->task_id, name) ? cron_entry_find(c, name) : NULL;
     if (e == NULL || e->job->chronos == NULL || !e->job->chronos->is_async) {
         chronos_reply_error(c, r, 400, "Task '%s' is not of an asynchronous job", r->chronos->task_id);
     } else if (!json_is_integer(code)) {
