@@ -128,7 +128,7 @@ static int read_names(struct reader *r)
     if (rc == 0 && !job_id_is_valid(j->id))
         rc = err_set(r->err, -EINVAL, "the job's name is invalid. Allowed names: '([\\w\\.-]+)'");
     if (rc == 0)
-        rc = get_text(r, "description", "", &j->description);
+        rc = get_text(r, "description", NULL, &j->description);
     if (rc == 0)
         rc = get_text(r, "owner", "", &own->owner);
     if (rc == 0)

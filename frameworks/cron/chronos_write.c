@@ -68,11 +68,13 @@ const char *chronos_command(const struct job *j)
 
 static const struct job_chronos *own_of(const struct job *j)
 {
-    static const struct job_chronos none = {
-        .owner = "", .owner_name = "", .executor = "", .executor_flags = "", .task_info_data = "", .is_shell = true};
-    static const struct job_chronos no_shell = {
-        .owner = "", .owner_name = "", .executor = "", .executor_flags = "", .task_info_data = ""};
+    static const struct job_chronos none = {.is_shell = true}, no_shell = {.is_shell = false};
     return j->chronos != NULL ? j->chronos : j->cmd != NULL ? &none : &no_shell;
+}
+
+static void put_text(struct json_writer *w, const char *key, const char *text)
+{
+    json_kv_string(w, key, text != NULL ? text : "");
 }
 
 static void write_artifacts(const struct job *j, bool with_both, struct json_writer *w)
@@ -213,13 +215,13 @@ void chronos_write_job(const struct cron *c, const struct entry *e, bool is_vers
     json_kv_bool(w, "shell", own->is_shell);
     if (is_version_2)
         write_version_2(j, w);
-    json_kv_string(w, "executor", own->executor);
-    json_kv_string(w, "executorFlags", own->executor_flags);
-    json_kv_string(w, "taskInfoData", own->task_info_data);
+    put_text(w, "executor", own->executor);
+    put_text(w, "executorFlags", own->executor_flags);
+    put_text(w, "taskInfoData", own->task_info_data);
     json_kv_int(w, "retries", j->restart == RESTART_ON_FAILURE ? j->retries : 0);
-    json_kv_string(w, "owner", own->owner);
-    json_kv_string(w, "ownerName", own->owner_name);
-    json_kv_string(w, "description", j->description != NULL ? j->description : "");
+    put_text(w, "owner", own->owner);
+    put_text(w, "ownerName", own->owner_name);
+    put_text(w, "description", j->description);
     json_kv_double(w, "cpus", j->cpus);
     json_kv_double(w, "disk", j->disk);
     json_kv_double(w, "mem", j->mem);
