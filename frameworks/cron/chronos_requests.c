@@ -9,7 +9,6 @@
 
 #include "common/base/check.h"
 #include "frameworks/cron/chronos_core.h"
-#include "frameworks/cron/chronos_task.h"
 
 #define BODY_BYTES_MAX (256u << 20) /* 100,000 jobs in full */
 
@@ -436,13 +435,28 @@ static void on_progress(struct cron *c, const struct cron_request *r, struct ent
     }
 }
 
+/* The job in a task id "ct:<due>:<attempt>:<job>:<arguments>". */
+static bool job_of_task_id(const char *id, char out[JOB_ID_MAX + 1])
+{
+    if (strncmp(id, "ct:", 3) != 0)
+        return false;
+    const char *at = strchr(id + 3, ':');
+    at = at != NULL ? strchr(at + 1, ':') : NULL;
+    size_t len = at != NULL ? strcspn(at + 1, ":") : 0;
+    if (len == 0 || len > JOB_ID_MAX || at[1 + len] != ':')
+        return false;
+    memcpy(out, at + 1, len);
+    out[len] = '\0';
+    return true;
+}
+
 /* Tells how the work of an asynchronous job came out, whose command only began it. The id is
  * "ct:<due>:<attempt>:<job>:...". */
 static void on_task_result(struct cron *c, const struct cron_request *r)
 {
     const json_t *code = json_object_get(r->chronos->body, "statusCode");
     char name[JOB_ID_MAX + 1];
-    struct entry *e = chronos_task_id_job(r->chronos->task_id, name) ? cron_entry_find(c, name) : NULL;
+    struct entry *e = job_of_task_id(r->chronos->task_id, name) ? cron_entry_find(c, name) : NULL;
     if (e == NULL || e->job->chronos == NULL || !e->job->chronos->is_async) {
         chronos_reply_error(c, r, 400, "Task '%s' is not of an asynchronous job", r->chronos->task_id);
     } else if (!json_is_integer(code)) {
