@@ -64,6 +64,11 @@ bool cluster_process_is(int64_t pid, uint64_t start_time);
 /* Ends the roles in their order: schedulers, agents with their tasks, masters. Waits for each, at most wait_ms per kind,
  * then SIGKILL. Used by down, and by up on its way out. */
 int cluster_stop_roles(struct cluster *c, int64_t wait_ms, struct err *err);
+/* The name of what the balancer of this cluster has in the kernel, the same in every run in this directory. */
+#define CLUSTER_INSTANCE_SIZE 33
+int cluster_instance(const char *dir, char out[CLUSTER_INSTANCE_SIZE], struct err *err);
+/* Removes what a killed balancer left there. */
+int cluster_clean_kernel(const char *dir, struct err *err);
 /* Removes a directory tree below dir_fd without following links. */
 int cluster_remove_tree(const char *path, struct err *err);
 
@@ -85,7 +90,7 @@ int cli_stream(const char *address, const char *target, int *status, struct err 
 
 /* Where commands send their requests: --dir, --master, --marathon, --cron of the command line over the cluster's own. */
 struct cli_target {
-    char *dir, *master, *marathon, *cron;
+    char *dir, *master, *marathon, *cron, *lb;
     bool json;
     bool all, follow, errors; /* `muster task`, `muster job` */
     bool dry_run, stop;       /* `muster job` */

@@ -16,6 +16,8 @@
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 
+int lb_main(int argc, char **argv);
+
 #define FILE_BYTES_MAX (4u << 20)
 #define TREE_DEPTH_MAX 256
 
@@ -245,7 +247,8 @@ int cluster_stop_roles(struct cluster *c, int64_t wait_ms, struct err *err)
     static const struct {
         const char *kind;
         int signo;
-    } order[] = {{"marathon", SIGTERM}, {"cron", SIGTERM}, {"agent", SIGUSR1}, {"master", SIGTERM}};
+    } order[] = {{"marathon", SIGTERM}, {"cron", SIGTERM}, {"agent", SIGUSR1},
+                 {"lb", SIGTERM},       {"dns", SIGTERM},  {"master", SIGTERM}};
     int *fds = xcalloc(c->role_count ? c->role_count : 1, sizeof(*fds));
     int rc = 0;
     for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++) {
@@ -263,6 +266,27 @@ int cluster_stop_roles(struct cluster *c, int64_t wait_ms, struct err *err)
     }
     free(fds);
     return rc;
+}
+
+int cluster_instance(const char *dir, char out[CLUSTER_INSTANCE_SIZE], struct err *err)
+{
+    struct stat st;
+    if (stat(dir, &st) < 0)
+        return err_sys(err, -errno, "%s", dir);
+    (void)snprintf(out, CLUSTER_INSTANCE_SIZE, "up_%llx_%llx", (unsigned long long)st.st_dev & 0xffffff,
+                   (unsigned long long)st.st_ino); /* fits */
+    return 0;
+}
+
+int cluster_clean_kernel(const char *dir, struct err *err)
+{
+    char instance[CLUSTER_INSTANCE_SIZE];
+    int rc = cluster_instance(dir, instance, err);
+    if (rc < 0 || geteuid() != 0)
+        return rc; /* an ordinary user's balancer leaves nothing */
+    char name[] = "lb", clean[] = "--clean", flag[] = "--instance";
+    char *argv[] = {name, clean, flag, instance, NULL};
+    return lb_main(4, argv) == 0 ? 0 : err_set(err, -EIO, "what the balancer left in the kernel could not be removed");
 }
 
 static int remove_below(int parent, const char *name, int depth)

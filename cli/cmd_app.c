@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/app_names.h"
 #include "common/base/check.h"
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
@@ -105,10 +105,15 @@ static int app_show(const struct cli_target *t, const char *id)
         return status;
     status = ask(t, "show", "GET", path, NULL, &a);
     if (status == CLI_DONE) {
-        if (t->json)
-            print_json(json_object_get(a.json, "app"));
-        else
-            print_app(json_object_get(a.json, "app"));
+        json_t *app = json_object_get(a.json, "app"), *names = app_names(t, app);
+        if (t->json) {
+            (void)json_object_set(app, "discovery", names); /* fails only without memory */
+            print_json(app);
+        } else {
+            print_app(app);
+            app_names_print(names);
+        }
+        json_decref(names);
     }
     cli_answer_free(&a);
     return status;

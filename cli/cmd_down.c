@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "common/base/check.h"
 
-#define WATCHER_WAIT_MS 90000 /* three kinds of roles, 20 s each and the kill after it */
+#define WATCHER_WAIT_MS 90000 /* for kinds of roles that need 20 s each, and the kill after it */
 #define ROLE_WAIT_MS 20000
 
 static int stop_watcher(const struct cluster *c)
@@ -34,6 +34,8 @@ static int stop_roles(struct cluster *c)
     struct err err;
     char path[4096];
     int rc = cluster_stop_roles(c, ROLE_WAIT_MS, &err);
+    if (rc == 0)
+        rc = cluster_clean_kernel(c->dir, &err);
     if (rc < 0)
         return cli_fail("down: %s", err.text);
     CHECK(snprintf(path, sizeof(path), "%s/cluster.json", c->dir) < (int)sizeof(path));

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli/up.h"
@@ -17,6 +19,7 @@
 #include "common/real/loop_ev.h"
 
 #define STOP_WAIT_MS 20000
+#define VIP_PARTS 64
 #define USAGE                                                                                                              \
     "usage: muster up [--detach] [--dir DIR] [--agents N] [--empty] ...\n\n"                                               \
     "Starts a whole cluster on this machine. Without --dir it is a throwaway cluster: Ctrl-C or `muster down` removes "    \
@@ -35,6 +38,14 @@ static const struct option_def options[] = {
     {"agent_port", OPTION_PORT, offsetof(struct up, agent_port), "5051", "port of the first agent; the next follow", 0, 0,
      0},
     {"marathon_port", OPTION_PORT, offsetof(struct up, marathon_port), "8080", "port of the service scheduler", 0, 0, 0},
+    {"dns_port", OPTION_PORT, offsetof(struct up, dns_port), "8053", "port of the name server, UDP and TCP", 0, 0, 0},
+    {"dns_http_port", OPTION_PORT, offsetof(struct up, dns_http_port), "8123", "port of the name server's HTTP API", 0, 0,
+     0},
+    {"lb_port", OPTION_PORT, offsetof(struct up, lb_port), "62080", "port of the balancer's HTTP API", 0, 0, 0},
+    {"vip_range", OPTION_STRING, offsetof(struct up, vip_range), NULL,
+     "addresses of named VIPs; default: a /16 of 127.64.0.0/10 that no other cluster on this machine has", 0, 0, 0},
+    {"plane", OPTION_STRING, offsetof(struct up, plane), "auto", "data plane of the balancer: auto, ebpf, nft, proxy", 0, 0,
+     0},
     {"agent_resources", OPTION_STRING, offsetof(struct up, agent_resources), NULL,
      "resources of each agent, as its --resources; default: an equal part of this machine", 0, 0, 0},
 };
@@ -82,16 +93,38 @@ static void print_missing_isolation(struct up *u, const json_t *state)
         fprintf(u->out, "    %s\n", json_string_value(line) ? json_string_value(line) : "?");
 }
 
+/* Lines that work as printed. */
+static void print_example(struct up *u)
+{
+    const char *dns = up_address(u, "dns");
+    const char *colon = strrchr(dns, ':');
+    CHECK(colon != NULL); /* it serves */
+    fprintf(u->out, "\nThe example service %s runs in containers. One of its instances, and all of them:\n    curl %s\n",
+            u->example_name, u->example_url);
+    if (u->vip_url[0] != '\0')
+        fprintf(u->out, "    curl %s\n", u->vip_url);
+    else
+        fprintf(u->out, "    (no address for all of them here: %s)\n", u->vip_problem);
+    fprintf(u->out, "Their names, and the name of the balanced address:\n");
+    static const char *const names[] = {UP_EXAMPLE_NAME, UP_EXAMPLE_VIP_NAME};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        fprintf(u->out, "    dig @%.*s -p %s +short %s\n", (int)(colon - dns), dns, colon + 1, names[i]);
+}
+
 static void print_standing(struct up *u)
 {
     fprintf(u->out, "Muster is up after %.1f s. Its state and logs are in %s%s\n\n",
             (double)(loop_now_ms(u->loop) - u->begun_ms) / 1000, u->cluster.dir,
             u->cluster.temporary ? " until it stops." : ".");
-    for (size_t i = 0; i < u->cluster.role_count; i++)
-        fprintf(u->out, "    %-10s http://%s\n", u->cluster.roles[i].name, u->cluster.roles[i].address);
+    for (size_t i = 0; i < u->cluster.role_count; i++) {
+        const struct cluster_role *r = &u->cluster.roles[i];
+        if (strcmp(r->name, "dns") == 0)
+            fprintf(u->out, "    %-10s %s, HTTP port %u\n", r->name, r->address, u->dns_http_port);
+        else
+            fprintf(u->out, "    %-10s http://%s\n", r->name, r->address);
+    }
     if (u->example_url[0] != '\0')
-        fprintf(u->out, "\nThe example service %s runs in containers and answers:\n    curl %s\n", u->example_name,
-                u->example_url);
+        print_example(u);
     else if (u->example_name[0] != '\0')
         fprintf(u->out, "\nThe services of the last run in this directory come back, %s among them.\n", u->example_name);
 }
@@ -140,6 +173,33 @@ static void on_signal(void *ctx, int signo)
     up_finish(u, CLI_DONE, NULL);
 }
 
+/* VIPs of two clusters on one machine must not be the same addresses: each takes one of 64 parts of 127.64.0.0/10, in every
+ * run the same if it is free. A name in the abstract socket namespace holds it: it goes with us, and other network
+ * namespaces, where the addresses are others, have names of their own. */
+static int take_vips(struct up *u, uint64_t wish, struct err *err)
+{
+    for (unsigned i = 0; i < VIP_PARTS; i++) {
+        unsigned part = (unsigned)((wish * UINT64_C(0x9e3779b97f4a7c15) >> 32) + i) % VIP_PARTS;
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "muster-vips-127.%u.0.0", 64 + part);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+            return err_sys(err, -errno, "socket");
+        if (bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)) ==
+            0) {
+            (void)snprintf(u->vips, sizeof(u->vips), "127.%u.0.0/16", 64 + part);
+            u->vips_fd = fd;
+            return 0;
+        }
+        int error = errno;
+        (void)close(fd);
+        if (error != EADDRINUSE)
+            return err_sys(err, -error, "holding addresses for VIPs");
+    }
+    return err_set(err, -EADDRINUSE, "%d clusters are up on this machine: name other addresses for VIPs by --vip_range",
+                   VIP_PARTS);
+}
+
 /* The directory, its lock, and no cluster in it that runs without its watcher. */
 static int prepare_dir(struct up *u, struct err *err)
 {
@@ -155,6 +215,10 @@ static int prepare_dir(struct up *u, struct err *err)
         return err_set(err, -EPERM, "%s: must be a directory of yours that nobody else can write to", u->cluster.dir);
     (void)snprintf(u->cgroups_root, sizeof(u->cgroups_root), "muster/up-%llx-%llx", (unsigned long long)st.st_dev,
                    (unsigned long long)st.st_ino);
+    if (u->vip_range != NULL)
+        (void)snprintf(u->vips, sizeof(u->vips), "%s", u->vip_range); /* lb tells what is wrong with it */
+    else if ((rc = take_vips(u, (uint64_t)st.st_dev * 31 + st.st_ino, err)) < 0)
+        return rc;
     CHECK(snprintf(path, sizeof(path), "%s/lock", u->cluster.dir) < (int)sizeof(path));
     u->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (u->lock_fd < 0)
@@ -242,7 +306,7 @@ static void run(struct up *u)
         loop_run(u->loop);
     u->stopping = true;
     struct err err;
-    if (cluster_stop_roles(&u->cluster, STOP_WAIT_MS, &err) < 0)
+    if (cluster_stop_roles(&u->cluster, STOP_WAIT_MS, &err) < 0 || cluster_clean_kernel(u->cluster.dir, &err) < 0)
         u->exit_status = cli_fail("%s", err.text);
     for (size_t i = 0; i < 3; i++)
         loop_signal_remove(watches[i]);
@@ -266,7 +330,7 @@ static void clean_up(struct up *u)
 
 int cmd_up(int argc, char **argv)
 {
-    struct up u = {.lock_fd = -1, .detached_fd = -1, .out = stdout};
+    struct up u = {.lock_fd = -1, .vips_fd = -1, .detached_fd = -1, .out = stdout};
     struct err err;
     int rc = options_parse(options, OPTION_COUNT, &u, argc, argv, NULL, NULL, &err);
     if (rc == OPTIONS_E_HELP) {
@@ -296,6 +360,8 @@ int cmd_up(int argc, char **argv)
     }
     if (u.lock_fd >= 0)
         (void)close(u.lock_fd);
+    if (u.vips_fd >= 0)
+        (void)close(u.vips_fd);
     cluster_free(&u.cluster);
     options_free(options, OPTION_COUNT, &u);
     return u.exit_status;

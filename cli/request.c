@@ -159,7 +159,13 @@ static int resolve(const char *address, char out[64], struct err *err)
 
 int cli_address(const struct cli_target *t, const char *part, char out[64], struct err *err)
 {
-    const char *given = strcmp(part, "master") == 0 ? t->master : strcmp(part, "cron") == 0 ? t->cron : t->marathon;
+    const struct {
+        const char *part, *given;
+    } all[] = {{"master", t->master}, {"marathon", t->marathon}, {"cron", t->cron}, {"lb", t->lb}};
+    const char *given = NULL;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (strcmp(part, all[i].part) == 0)
+            given = all[i].given;
     if (given != NULL)
         return resolve(given, out, err);
     char dir[3072];
@@ -185,6 +191,7 @@ static const struct option_def target_options[] = {
     {"master", OPTION_STRING, offsetof(struct cli_target, master), NULL, "host:port of the master", 0, 0, 0},
     {"marathon", OPTION_STRING, offsetof(struct cli_target, marathon), NULL, "host:port of the service scheduler", 0, 0, 0},
     {"cron", OPTION_STRING, offsetof(struct cli_target, cron), NULL, "host:port of the batch scheduler", 0, 0, 0},
+    {"lb", OPTION_STRING, offsetof(struct cli_target, lb), NULL, "host:port of the balancer", 0, 0, 0},
     {"json", OPTION_BOOL, offsetof(struct cli_target, json), "false", "print JSON", 0, 0, 0},
 };
 #define TARGET_OPTION_COUNT (sizeof(target_options) / sizeof(target_options[0]))

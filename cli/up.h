@@ -8,6 +8,9 @@
 
 struct up;
 
+#define UP_EXAMPLE_NAME "hello.marathon.mesos"
+#define UP_EXAMPLE_VIP_NAME "hello.marathon.l4lb.thisdcos.directory"
+
 /* One process of the cluster. It says READY on a pipe when it serves; it is started again when it ends by itself. */
 struct up_role {
     struct up *up;
@@ -29,14 +32,15 @@ struct up {
     char *dir, *ip, *zk;
     bool detach, empty;
     int64_t agents, masters;
-    uint16_t master_port, agent_port, marathon_port;
-    char *agent_resources;
+    uint16_t master_port, agent_port, marathon_port, dns_port, dns_http_port, lb_port;
+    char *agent_resources, *vip_range, *plane;
 
     struct loop *loop;
     struct cluster cluster;
     char self[4096];       /* path of this program */
     char cgroups_root[64]; /* of the clusters in this directory alone, the same in every run */
-    int lock_fd;
+    char vips[64];         /* range of the named VIPs' addresses */
+    int lock_fd, vips_fd;  /* vips_fd: holds the range on this machine, -1: it was given */
     struct up_role *roles;
     struct http_client *client;
     FILE *out;       /* where people read, closed once detached */
@@ -50,9 +54,12 @@ struct up {
     struct buf event_text;
     struct loop_timer *probe_again;
     int probes;
-    char example_url[128];
+    bool instance_answers;
+    char example_url[128]; /* of one instance */
     char deployment_id[64];
     char example_name[64];
+    char vip_url[128];     /* of the service, "" when it has none that works */
+    char vip_problem[200]; /* why not */
 };
 
 /* Ends `up`: prints the text when there is one, leaves the loop. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/up.h"
 #include "common/base/check.h"
@@ -43,12 +44,90 @@ static void request(struct up *u, const char *address, const char *method, const
 
 static void probe(struct up *u);
 
-static void on_probed(void *ctx, const struct http_message *response, int error, const char *why)
+/* -- the balanced address ------------------------------------------------------------------------------------------ */
+
+static void ask_vip(struct up *u);
+
+static void on_vip_probed(void *ctx, const struct http_message *response, int error, const char *why)
 {
     struct up *u = ctx;
     (void)error;
     if (response != NULL && response->status == 200) {
         up_stands(u);
+        return;
+    }
+    if (++u->probes < PROBES_MAX) {
+        loop_timer_start(u->probe_again, PROBE_PAUSE_MS);
+        return;
+    }
+    (void)snprintf(u->vip_problem, sizeof(u->vip_problem), "%s does not answer: %s", u->vip_url,
+                   response ? http_reason(response->status) : why); /* cut if long */
+    u->vip_url[0] = '\0';
+    up_stands(u);
+}
+
+/* The address is the balancer's to say: it depends on which names there are. */
+static bool read_vip(struct up *u, const json_t *vips)
+{
+    size_t i, len = strlen(UP_EXAMPLE_VIP_NAME);
+    const json_t *vip;
+    json_array_foreach(vips, i, vip)
+    {
+        const char *text = json_string_value(json_object_get(vip, "vip"));
+        const char *ip = json_string_value(json_object_get(vip, "ip"));
+        const char *problem = json_string_value(json_object_get(vip, "problem"));
+        if (text == NULL || ip == NULL || strncmp(text, UP_EXAMPLE_VIP_NAME ":", len + 1) != 0 || strchr(ip, ':') != NULL)
+            continue;
+        if (problem != NULL)
+            (void)snprintf(u->vip_problem, sizeof(u->vip_problem), "%s", problem); /* cut if long */
+        else
+            (void)snprintf(u->vip_url, sizeof(u->vip_url), "http://%s%s", ip,
+                           strcmp(text + len, ":80") == 0 ? "" : text + len);
+        return true;
+    }
+    return false;
+}
+
+static void on_vips(void *ctx, const struct http_message *response, int error, const char *why)
+{
+    static const struct http_callbacks callbacks = {.done = on_vip_probed};
+    struct up *u = ctx;
+    (void)error;
+    json_t *root = response ? json_read(response->body, response->body_len, NULL) : NULL;
+    bool is_known = read_vip(u, root);
+    json_decref(root);
+    if (u->vip_url[0] != '\0') {
+        const char *authority = u->vip_url + strlen("http://");
+        char address[sizeof(u->vip_url) + 4];
+        (void)snprintf(address, sizeof(address), "%s%s", authority, strchr(authority, ':') ? "" : ":80"); /* fits */
+        request(u, address, "GET", "/", NULL, &callbacks, false);
+    } else if (is_known) {
+        up_stands(u);
+    } else if (++u->probes < PROBES_MAX) { /* the balancer has not heard of it yet */
+        loop_timer_start(u->probe_again, PROBE_PAUSE_MS);
+    } else {
+        (void)snprintf(u->vip_problem, sizeof(u->vip_problem), "the balancer does not know it: %s",
+                       response ? http_reason(response->status) : why);
+        up_stands(u);
+    }
+}
+
+static void ask_vip(struct up *u)
+{
+    static const struct http_callbacks callbacks = {.done = on_vips};
+    request(u, up_address(u, "lb"), "GET", "/v1/vips?verbose", NULL, &callbacks, false);
+}
+
+/* -- one instance --------------------------------------------------------------------------------------------------- */
+
+static void on_probed(void *ctx, const struct http_message *response, int error, const char *why)
+{
+    struct up *u = ctx;
+    (void)error;
+    if (response != NULL && response->status == 200) {
+        u->instance_answers = true;
+        u->probes = 0;
+        ask_vip(u);
         return;
     }
     if (++u->probes >= PROBES_MAX) {
@@ -61,7 +140,11 @@ static void on_probed(void *ctx, const struct http_message *response, int error,
 
 static void on_probe_again(void *ctx)
 {
-    probe(ctx);
+    struct up *u = ctx;
+    if (u->instance_answers)
+        ask_vip(u);
+    else
+        probe(u);
 }
 
 static void probe(struct up *u)
@@ -143,6 +226,11 @@ static void post_example(struct up *u)
     json_begin_object(&w);
     json_kv_int(&w, "port", 0);
     json_kv_string(&w, "name", "http");
+    json_put_key(&w, "labels");
+    json_begin_object(&w);
+    /* An ordinary user may not serve at port 80. */
+    json_kv_string(&w, "VIP_0", geteuid() == 0 ? EXAMPLE_ID ":80" : EXAMPLE_ID ":8000");
+    json_end_object(&w);
     json_end_object(&w);
     json_end_array(&w);
     json_end_object(&w);

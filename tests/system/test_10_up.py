@@ -28,19 +28,31 @@ def read_until(process, text, bound):
     return output
 
 
+def printed(line):
+    """Output of a line that a person is told to type."""
+    done = subprocess.run(line.split(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, (line, done.stderr)
+    return done.stdout
+
+
 def test_foreground_example_answers_and_ctrl_c_leaves_nothing(make_cluster):
     cluster = make_cluster()
     process = subprocess.Popen(cluster.command(*cluster.up_arguments()), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output = read_until(process, "Ctrl-C", 30)
-    url = re.search(r"curl (http://\S+)", output).group(1)
-    answer = requests.get(url, timeout=10)
-    assert answer.status_code == 200 and "Hello from Muster" in answer.text
+    curls, digs = re.findall(r"^ +(curl \S+)$", output, re.M), re.findall(r"^ +(dig .+)$", output, re.M)
+    assert len(curls) == 2 and len(digs) == 2, output
+    for line in curls:
+        assert "Hello from Muster" in printed(line)
+    url, vip = (line.removeprefix("curl ") for line in curls)
+    assert printed(digs[0]).split() == ["127.0.0.1"]
+    assert printed(digs[1]).split() == [vip.removeprefix("http://")]
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert not leftovers(cluster.dir)
-    with pytest.raises(requests.RequestException):
-        requests.get(url, timeout=2)
+    for address in url, vip:
+        with pytest.raises(requests.RequestException):
+            requests.get(address, timeout=2)
 
 
 def test_throwaway_cluster_removes_its_directory(make_cluster, tmp_path):
@@ -63,7 +75,7 @@ def test_detached_status_and_down(make_cluster):
     cluster = make_cluster()
     cluster.up()
     status = cluster.status()
-    assert {r["name"] for r in status["roles"]} == {"master", "agent-1", "marathon"}
+    assert {r["name"] for r in status["roles"]} == {"master", "agent-1", "marathon", "dns", "lb"}
     assert all(r["running"] and r["pid"] > 0 and r["address"] for r in status["roles"])
     assert status["leader"]["pid"] == cluster.role("master")["pid"]
     assert status["leader"]["address"] == cluster.master.removeprefix("http://")
@@ -99,6 +111,23 @@ def test_two_clusters_side_by_side(make_cluster):
     assert second.app("/only-first") is None
     assert first.down().returncode == 0
     assert second.status()["leader"] is not None
+
+
+def test_app_show_lists_names_and_vips(make_cluster):
+    cluster = make_cluster()
+    cluster.up("--empty")
+    cluster.add({"id": "/shop/web", "cmd": "exec python3 -m http.server $PORT0", "cpus": 0.1, "mem": 32, "portDefinitions": [
+        {"port": 0, "name": "http", "labels": {"VIP_0": "/shop-web:8080", "VIP_1": "127.99.1.1:81"}}]})
+    cluster.running("/shop/web", 1)
+    shown = cluster.wait_until(lambda: (lambda app: all("address" in v for v in app["discovery"]["vips"]) and app)(
+        json.loads(cluster.run("app", "show", "/shop/web", "--json").stdout)), what="addresses of both VIPs")
+    assert shown["discovery"]["names"] == ["web-shop.marathon.mesos"]
+    named, given = sorted(shown["discovery"]["vips"], key=lambda v: v["port"], reverse=True)
+    assert named["name"] == "shop-web.marathon.l4lb.thisdcos.directory" and named["port"] == 8080
+    assert given["name"] == given["address"] == "127.99.1.1" and given["port"] == 81
+    for vip in named, given:
+        assert cluster.wait_until(lambda: requests.get(f"http://{vip['address']}:{vip['port']}/", timeout=5).status_code == 200)
+    assert "shop-web.marathon.l4lb.thisdcos.directory" in cluster.run("app", "show", "/shop/web").stdout
 
 
 def test_several_agents_share_the_machine(make_cluster):
