@@ -151,10 +151,7 @@ void app_names_print(const json_t *names)
         table_cell(table, "%s", address ? address : "-");
         table_cell(table, "%lld", (long long)json_integer_value(json_object_get(item, "port")));
         table_cell(table, "%s", json_string_value(json_object_get(item, "protocol")));
-        table_cell(table, "%s",
-                   problem   ? problem
-                   : address ? ""
-                             : "no instance serves it, or the balancer was not reached");
+        table_cell(table, "%s", problem ? problem : address ? "" : "no instance serves it, or the balancer refuses it");
     }
     putchar('\n');
     table_print(table, stdout);

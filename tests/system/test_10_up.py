@@ -117,16 +117,16 @@ def test_app_show_lists_names_and_vips(make_cluster):
     cluster = make_cluster()
     cluster.up("--empty")
     cluster.add({"id": "/shop/web", "cmd": "exec python3 -m http.server $PORT0", "cpus": 0.1, "mem": 32, "portDefinitions": [
-        {"port": 0, "name": "http", "labels": {"VIP_0": "/shop-web:8080", "VIP_1": "127.99.1.1:81"}}]})
+        {"port": 0, "name": "http", "labels": {"VIP_0": "/shop-web:8080", "VIP_1": "127.0.0.1:81"}}]})
     cluster.running("/shop/web", 1)
-    shown = cluster.wait_until(lambda: (lambda app: all("address" in v for v in app["discovery"]["vips"]) and app)(
-        json.loads(cluster.run("app", "show", "/shop/web", "--json").stdout)), what="addresses of both VIPs")
-    assert shown["discovery"]["names"] == ["web-shop.marathon.mesos"]
-    named, given = sorted(shown["discovery"]["vips"], key=lambda v: v["port"], reverse=True)
+    show = lambda: json.loads(cluster.run("app", "show", "/shop/web", "--json").stdout)["discovery"]
+    shown = cluster.wait_until(lambda: (lambda d: any("address" in v for v in d["vips"]) and d)(show()), what="the address")
+    assert shown["names"] == ["web-shop.marathon.mesos"]
+    refused, named = sorted(shown["vips"], key=lambda v: v["port"])
     assert named["name"] == "shop-web.marathon.l4lb.thisdcos.directory" and named["port"] == 8080
-    assert given["name"] == given["address"] == "127.99.1.1" and given["port"] == 81
-    for vip in named, given:
-        assert cluster.wait_until(lambda: requests.get(f"http://{vip['address']}:{vip['port']}/", timeout=5).status_code == 200)
+    url = f"http://{named['address']}:8080/"
+    assert cluster.wait_until(lambda: requests.get(url, timeout=5).status_code == 200, what=url)
+    assert refused["name"] == "127.0.0.1" and "address" not in refused  # nobody's service may take the machine's own
     assert "shop-web.marathon.l4lb.thisdcos.directory" in cluster.run("app", "show", "/shop/web").stdout
 
 
