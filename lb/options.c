@@ -28,7 +28,7 @@ const struct option_def lb_option_defs[] = {
     {"cgroup", OPTION_STRING, AT(cgroup), NULL,
      "Folder of the control group whose processes see the VIPs, for --plane=ebpf; otherwise all of this machine.", 0, 0, 0},
     {"local_route", OPTION_STRING, AT(local_route), "auto",
-     "Make the VIP range local by a route: on, off, or auto: when the data plane needs it.", 0, 0, 0},
+     "Make the VIP range local by a route: on, off, or auto: if that is allowed.", 0, 0, 0},
     {"keep_on_exit", OPTION_BOOL, AT(keep_on_exit), "false",
      "Leave what is in the kernel at an ordinary end too, so that VIPs work through a restart; --clean removes it.", 0, 0,
      0},

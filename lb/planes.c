@@ -63,11 +63,10 @@ static const struct {
     const char *name;
     int (*start)(const struct lb_options *o, uint64_t seed, struct lb_plane **out, struct err *err);
     int (*clean)(const struct lb_options *o, struct err *err);
-    bool needs_route;
 } planes[LB_PLANES_MAX] = {
-    {"ebpf", start_ebpf, clean_ebpf, false},    /* the address is another one before anybody asks for a route */
-    {"nft", start_nft, clean_nft, true},        /* a packet is rewritten only after a route was found for it */
-    {"proxy", start_proxy, clean_routes, true}, /* sockets are bound to the addresses */
+    {"ebpf", start_ebpf, clean_ebpf},
+    {"nft", start_nft, clean_nft},
+    {"proxy", start_proxy, clean_routes},
 };
 
 static int start_one(size_t i, const struct lb_options *o, uint64_t seed, struct lb_choice *out, struct err *err)
@@ -86,10 +85,8 @@ int lb_planes_start(const struct lb_options *o, uint64_t seed, struct lb_choice 
         if (!is_auto && strcmp(o->plane, planes[i].name) != 0)
             continue;
         int result = start_one(i, o, seed, out, &why);
-        if (result == 0) {
-            out->needs_route = planes[i].needs_route;
+        if (result == 0)
             return 0;
-        }
         if (!is_auto)
             return err_set(err, result, "--plane=%s: %s", o->plane, why.text);
         out->left_out[out->left_out_count].name = planes[i].name;

@@ -9,7 +9,6 @@
 
 struct lb_choice {
     struct lb_plane *plane;
-    bool needs_route; /* addresses of VIPs must be local, or at least have a route */
     struct {
         const char *name;
         struct err why;

@@ -32,6 +32,9 @@ static double precise_ms(void)
 
 /* -- routes ------------------------------------------------------------------------------------------------------ */
 
+/* The proxy binds to the addresses and nft rewrites only what has found a route. For ebpf the address is another one before
+ * anybody asks for a route; there it keeps connections to VIPs that do not exist on this machine, which refuses them. */
+
 static void add_route(struct lb_shell *s, const struct lb_prefix *prefix)
 {
     struct err err = {0};
@@ -72,7 +75,7 @@ static int start_routes(struct lb_shell *s, struct err *err)
     struct lb_prefix prefixes[LB_RANGE_PREFIXES_MAX];
     const struct lb_options *o = s->options;
     map_init(&s->routed);
-    if (o->route == LB_ROUTE_OFF || (o->route == LB_ROUTE_AUTO && !s->choice.needs_route))
+    if (o->route == LB_ROUTE_OFF)
         return 0;
     int result = lb_routes_new(o->instance, &s->routes, err);
     if (result < 0)
