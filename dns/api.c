@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/check.h"
 #include "common/base/json.h"
@@ -70,7 +71,7 @@ static void reply_json(struct http_exchange *x, struct buf *body)
     buf_deinit(body);
 }
 
-static void get_version(struct http_exchange *x, const char *service)
+static void get_version(struct http_exchange *x, const char *service, const char *url)
 {
     struct buf body;
     struct json_writer w;
@@ -79,7 +80,8 @@ static void get_version(struct http_exchange *x, const char *service)
     json_begin_object(&w);
     json_kv_string(&w, "Service", service);
     json_kv_string(&w, "Version", MUSTER_VERSION);
-    json_kv_string(&w, "URL", "https://github.com/mesosphere/mesos-dns");
+    if (url)
+        json_kv_string(&w, "URL", url);
     json_end_object(&w);
     reply_json(x, &body);
 }
@@ -355,7 +357,73 @@ static void get_records(struct dns *d, struct http_exchange *x)
     reply_json(x, &body);
 }
 
+static void put_node(struct json_writer *w, const char *ip, const char *hostname, const char *updated)
+{
+    json_begin_object(w);
+    json_kv_string(w, "private_ip", ip);
+    json_put_key(w, "public_ips");
+    json_begin_array(w);
+    json_end_array(w);
+    json_kv_string(w, "hostname", hostname ? hostname : ip);
+    json_kv_string(w, "updated", updated);
+    json_end_object(w);
+}
+
+static const char *host_text(const struct dns_cluster_host *host, char out[64])
+{
+    if (!host || host->ips.count == 0)
+        return NULL;
+    return inet_ntop(host->ips.v[0].size == 4 ? AF_INET : AF_INET6, host->ips.v[0].bytes, out, 64);
+}
+
+/* Every machine once: agents, then masters that are none. What is followed is always of now, so that is when it was
+ * updated (when the stream was last heard). */
+static void get_nodes(struct dns *d, struct http_exchange *x)
+{
+    double age = master_stream_age_seconds(d->stream);
+    int64_t wall_ms = loop_wall_ms(d->loop) - (isnan(age) ? 0 : (int64_t)(age * 1000));
+    struct map_entry *iterator = NULL;
+    const struct dns_cluster_agent *a;
+    struct map seen;
+    struct buf body;
+    struct json_writer w;
+    char ip[64], updated[40], seconds[32];
+    time_t wall = (time_t)(wall_ms / 1000);
+    struct tm tm;
+    size_t master_count;
+    const struct dns_cluster_master *masters = dns_cluster_masters(d->cluster, &master_count);
+    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", gmtime_r(&wall, &tm));
+    (void)snprintf(updated, sizeof(updated), "%s.%03dZ", seconds, (int)(wall_ms % 1000));
+    map_init(&seen);
+    buf_init(&body, BODY_BYTES_MAX);
+    json_writer_init(&w, &body);
+    json_begin_array(&w);
+    while ((a = dns_cluster_agent_at(d->cluster, &iterator)) != NULL)
+        if (a->is_listed && host_text(a->host, ip) && map_put(&seen, ip, d) == NULL)
+            put_node(&w, ip, a->hostname, updated);
+    for (size_t i = 0; i < master_count; i++) {
+        (void)inet_ntop(masters[i].ip.size == 4 ? AF_INET : AF_INET6, masters[i].ip.bytes, ip, sizeof(ip));
+        if (map_put(&seen, ip, d) == NULL)
+            put_node(&w, ip, ip, updated);
+    }
+    json_end_array(&w);
+    map_deinit(&seen);
+    reply_json(x, &body);
+}
+
 /* -- routes ----------------------------------------------------------------------------------------------------- */
+
+/* By zone, as DC/OS calls it (facts: net-cron B.8). */
+static void put_zone_records(struct dns *d, struct buf *body)
+{
+    (void)buf_append_str(body, "# HELP dns_zone_records Records of a zone.\n# TYPE dns_zone_records gauge\n");
+    for (size_t i = 0; i < d->layout.zone_count; i++) {
+        char name[DNS_TEXT_SIZE];
+        dns_name_to_text(d->layout.zones[i].name, name);
+        name[strlen(name) - 1] = '\0'; /* the dot; no zone is the root */
+        (void)buf_printf(body, "dns_zone_records{zone=\"%s\"} %zu\n", name, dns_book_zone_record_count(d->book, i));
+    }
+}
 
 static void get_metrics(struct dns *d, struct http_exchange *x, bool is_snapshot)
 {
@@ -369,6 +437,7 @@ static void get_metrics(struct dns *d, struct http_exchange *x, bool is_snapshot
         return;
     }
     metrics_write_prometheus(d->metrics, &body);
+    put_zone_records(d, &body);
     http_reply(x, 200, "text/plain; version=0.0.4", buf_data(&body), buf_len(&body));
     buf_deinit(&body);
 }
@@ -401,13 +470,16 @@ static void route_dcos(struct dns *d, struct http_exchange *x, const char *path)
     if (route_common(d, x, path, true))
         return;
     if (strcmp(path, "/v1/version") == 0)
-        get_version(x, "dcos-dns");
+        get_version(x, "dcos-dns", NULL);
     else if (strcmp(path, "/v1/config") == 0 || strcmp(path, "/v1/enumerate") == 0)
         http_reply_text(x, 501, "To be implemented...");
     else if (strcmp(path, "/v1/records") == 0 && d->options->enumeration_on)
         get_records(d, x);
-    else if (strcmp(path, "/v1/metrics") == 0 || strcmp(path, "/v1/metrics/dns") == 0)
-        get_metrics(d, x, false);
+    else if (strcmp(path, "/v1/nodes") == 0)
+        get_nodes(d, x);
+    else if (strcmp(path, "/v1/metrics") == 0 || strcmp(path, "/v1/metrics/default") == 0 ||
+             strcmp(path, "/v1/metrics/dns") == 0 || strcmp(path, "/v1/metrics/mesos_listener") == 0)
+        get_metrics(d, x, false); /* one registry for all of them */
     else
         http_reply_text(x, 404, "Not Found");
 }
@@ -420,7 +492,7 @@ static void route_mesos(struct dns *d, struct http_exchange *x, const char *path
     else if (route_common(d, x, path, false))
         return;
     else if (strcmp(path, "/v1/version") == 0)
-        get_version(x, "Mesos-DNS");
+        get_version(x, "Mesos-DNS", "https://github.com/mesosphere/mesos-dns");
     else if (strcmp(path, "/v1/config") == 0)
         get_config(d, x);
     else if (strcmp(path, "/v1/enumerate") == 0 && d->options->enumeration_on)
@@ -509,6 +581,7 @@ READ(publications, d->publications)
 READ(publish_ms_max, d->publish_ms_max)
 READ(names, dns_zone_current(d->publisher)->entry_count)
 READ(records, dns_book_record_count(d->book))
+READ(left_out, dns_book_left_out(d->book))
 READ(agents, dns_cluster_agent_count(d->cluster))
 READ(frameworks, dns_cluster_framework_count(d->cluster))
 READ(tasks, dns_cluster_task_count(d->cluster))
@@ -549,6 +622,7 @@ static void add_metrics(struct dns *d)
         {"dns/publish_ms_max", METRIC_GAUGE, read_publish_ms_max, "Longest time from events to their snapshot."},
         {"dns/names", METRIC_GAUGE, read_names, "Names served."},
         {"dns/records", METRIC_GAUGE, read_records, "Records of all names."},
+        {"dns/records_left_out", METRIC_GAUGE, read_left_out, "Records whose names are none, too long for one."},
         {"dns/agents", METRIC_GAUGE, read_agents, "Agents known."},
         {"dns/frameworks", METRIC_GAUGE, read_frameworks, "Frameworks known."},
         {"dns/tasks", METRIC_GAUGE, read_tasks, "Tasks known."},

@@ -30,7 +30,7 @@ struct record {
 };
 
 struct dns_book_set {
-    size_t count;
+    size_t count, left_out;
     struct record records[];
 };
 
@@ -52,8 +52,10 @@ struct dns_book {
     struct map names; /* by wire form; struct dns_book_name, owned */
     struct list dirty;
     size_t record_count;
+    size_t zone_records[ZONES_MAX];
+    size_t left_out;
     struct record *collected;
-    size_t collected_count, collected_capacity;
+    size_t collected_count, collected_capacity, collected_left_out;
     struct dns_book_name *apexes[ZONES_MAX];
 };
 
@@ -149,7 +151,7 @@ struct dns_book *dns_book_free(struct dns_book *b)
 
 void dns_book_begin(struct dns_book *b)
 {
-    CHECK(b->collected_count == 0);
+    CHECK(b->collected_count == 0 && b->collected_left_out == 0);
 }
 
 static void collect(struct dns_book *b, const struct record *r)
@@ -161,6 +163,11 @@ static void collect(struct dns_book *b, const struct record *r)
     b->collected[b->collected_count++] = *r;
 }
 
+void dns_book_leave_out(struct dns_book *b)
+{
+    b->collected_left_out++;
+}
+
 void dns_book_put_ip(struct dns_book *b, const char *name, const struct dns_ip *ip)
 {
     uint8_t wire[DNS_NAME_MAX];
@@ -168,18 +175,24 @@ void dns_book_put_ip(struct dns_book *b, const char *name, const struct dns_ip *
     struct record r = {.kind = ip->size == 4 ? BOOK_A : BOOK_AAAA, .ip = *ip};
     if (len > 0 && (r.name = name_ref(b, wire, len)) != NULL)
         collect(b, &r);
+    else
+        b->collected_left_out++;
 }
 
 static void put_target(struct dns_book *b, struct record *r, const uint8_t *wire, size_t len, const char *target)
 {
     uint8_t target_wire[DNS_NAME_MAX];
     size_t target_len = dns_name_from_text(target, target_wire);
-    if (len == 0 || target_len == 0 || !(r->target = name_ref(b, target_wire, target_len)))
+    if (len == 0 || target_len == 0 || !(r->target = name_ref(b, target_wire, target_len))) {
+        b->collected_left_out++;
         return;
-    if ((r->name = name_ref(b, wire, len)) != NULL)
+    }
+    if ((r->name = name_ref(b, wire, len)) != NULL) {
         collect(b, r);
-    else
-        name_unref(b, r->target);
+        return;
+    }
+    name_unref(b, r->target);
+    b->collected_left_out++;
 }
 
 void dns_book_put_srv(struct dns_book *b, const char *name, const char *target, uint16_t port)
@@ -239,6 +252,7 @@ static void link_record(struct dns_book *b, struct record *r)
     r->slot = n->count;
     n->records[n->count++] = r;
     b->record_count++;
+    b->zone_records[n->zone]++;
     mark(b, n);
 }
 
@@ -249,6 +263,7 @@ static void unlink_record(struct dns_book *b, struct record *r)
     n->records[r->slot] = last;
     last->slot = r->slot;
     b->record_count--;
+    b->zone_records[n->zone]--;
     mark(b, n);
 }
 
@@ -258,16 +273,21 @@ struct dns_book_set *dns_book_commit(struct dns_book *b, struct dns_book_set *ol
     if (is_same(b, old)) {
         for (size_t i = 0; i < b->collected_count; i++)
             release(b, &b->collected[i]);
-        b->collected_count = 0;
+        b->left_out += b->collected_left_out - old->left_out;
+        old->left_out = b->collected_left_out;
+        b->collected_count = b->collected_left_out = 0;
         return old;
     }
-    if (b->collected_count > 0) {
+    if (b->collected_count > 0 || b->collected_left_out > 0) {
         set = xmalloc(sizeof(*set) + b->collected_count * sizeof(set->records[0]));
         set->count = b->collected_count;
-        memcpy(set->records, b->collected, set->count * sizeof(set->records[0]));
+        set->left_out = b->collected_left_out;
+        b->left_out += set->left_out;
+        if (set->count > 0)
+            memcpy(set->records, b->collected, set->count * sizeof(set->records[0]));
         for (size_t i = 0; i < set->count; i++)
             link_record(b, &set->records[i]);
-        b->collected_count = 0;
+        b->collected_count = b->collected_left_out = 0;
     }
     dns_book_drop(b, old);
     return set;
@@ -281,12 +301,23 @@ void dns_book_drop(struct dns_book *b, struct dns_book_set *set)
         unlink_record(b, &set->records[i]);
         release(b, &set->records[i]);
     }
+    b->left_out -= set->left_out;
     free(set);
 }
 
 size_t dns_book_record_count(const struct dns_book *b)
 {
     return b->record_count;
+}
+
+size_t dns_book_zone_record_count(const struct dns_book *b, size_t zone)
+{
+    return b->zone_records[zone];
+}
+
+size_t dns_book_left_out(const struct dns_book *b)
+{
+    return b->left_out;
 }
 
 /* -- rendering -------------------------------------------------------------------------------------------------- */

@@ -22,8 +22,9 @@ struct dns_book_set; /* the records of one owner; NULL: none */
 struct dns_book *dns_book_new(const struct dns_zone_layout *layout);
 struct dns_book *dns_book_free(struct dns_book *b); /* every set was dropped before */
 
-/* Collect the records of one owner, then put them in the place of what it had. Names are text; what is no name, or belongs
- * to no zone of ours, is left out: a bad name costs its own record and nothing else. */
+/* Collect the records of one owner, then put them in the place of what it had. Names are text; what is no name (a label
+ * over 63 bytes, a name over 253), or belongs to no zone of ours, is left out and counted: a bad name costs its own record
+ * and nothing else. */
 void dns_book_begin(struct dns_book *b);
 void dns_book_put_ip(struct dns_book *b, const char *name, const struct dns_ip *ip);
 void dns_book_put_srv(struct dns_book *b, const char *name, const char *target, uint16_t port);
@@ -36,6 +37,10 @@ void dns_book_drop(struct dns_book *b, struct dns_book_set *set);
 bool dns_book_publish(struct dns_book *b, struct dns_zone_publisher *p, uint32_t serial);
 /* Records over all names, duplicates of different owners counted. */
 size_t dns_book_record_count(const struct dns_book *b);
+size_t dns_book_zone_record_count(const struct dns_book *b, size_t zone); /* of layout->zones[zone] */
+/* Records that present owners would have if their names were names. */
+size_t dns_book_left_out(const struct dns_book *b);
+void dns_book_leave_out(struct dns_book *b); /* counts one more, between begin and commit */
 
 /* For listings. */
 enum dns_book_kind { BOOK_A, BOOK_AAAA, BOOK_SRV, BOOK_PTR };

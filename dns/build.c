@@ -3,6 +3,7 @@
  * Only puts records; who owns them and when they are made is cluster.c's matter. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dns/cluster_private.h"
 
@@ -45,8 +46,9 @@ static void put_srv(const struct naming *n, const char *prefix, const char *prot
     char name[NAME_SIZE], target[NAME_SIZE];
     if (snprintf(name, sizeof(name), "%s_%s._%s.%s", prefix, n->name, protocol, zone) >= (int)sizeof(name) ||
         snprintf(target, sizeof(target), "%s.%s", n->canonical, target_zone) >= (int)sizeof(target))
-        return; /* too long for DNS in any case */
-    dns_book_put_srv(n->c->book, name, target, port);
+        dns_book_leave_out(n->c->book); /* too long for DNS in any case, here and below */
+    else
+        dns_book_put_srv(n->c->book, name, target, port);
 }
 
 static void put_both(const struct naming *n, const char *prefix, const char *zone, const char *target_zone, uint16_t port)
@@ -88,6 +90,8 @@ static void put_discovery_ports(const struct naming *n)
             char prefix[DNS_TEXT_SIZE];
             if (snprintf(prefix, sizeof(prefix), "_%s.", port->name) < (int)sizeof(prefix))
                 put_discovery_port(n, port, prefix);
+            else
+                dns_book_leave_out(n->c->book);
         }
     }
 }
@@ -95,20 +99,36 @@ static void put_discovery_ports(const struct naming *n)
 static void put_name_ips(const struct naming *n, const char *name)
 {
     char full[NAME_SIZE];
-    if (snprintf(full, sizeof(full), "%s.%s", name, n->framework) < (int)sizeof(full))
-        put_ips(n->c, dns_build_task_ips(n->c, n->task), full);
-    if (snprintf(full, sizeof(full), "%s.%s", name, n->slave) < (int)sizeof(full))
-        put_ips(n->c, dns_cluster_host_ips(n->task->agent->host), full);
+    if (snprintf(full, sizeof(full), "%s.%s", name, n->slave) >= (int)sizeof(full)) { /* the longer one */
+        dns_book_leave_out(n->c->book);
+        return;
+    }
+    put_ips(n->c, dns_cluster_host_ips(n->task->agent->host), full);
+    (void)snprintf(full, sizeof(full), "%s.%s", name, n->framework);
+    put_ips(n->c, dns_build_task_ips(n->c, n->task), full);
+}
+
+/* <name>-<hash>-<agent>, one label as far as the name is one. A long name is cut to make room: the hash tells the tasks
+ * apart, and without the canonical name there would be no service records (Mesos-DNS makes a label that cannot be sent). */
+static bool make_canonical(struct naming *n)
+{
+    char hash[DNS_TASK_HASH_SIZE], tail[DNS_LABEL_MAX + 1], end[DNS_TASK_HASH_SIZE + DNS_LABEL_MAX + 3];
+    dns_task_hash(n->task->id, hash);
+    dns_agent_tail(n->task->agent->id, tail);
+    int end_len = snprintf(end, sizeof(end), "-%s-%s", hash, tail); /* it fits */
+    size_t len = strlen(n->name);
+    if (!strchr(n->name, '.') && end_len <= DNS_LABEL_MAX && len + (size_t)end_len > DNS_LABEL_MAX)
+        len = DNS_LABEL_MAX - (size_t)end_len;
+    return snprintf(n->canonical, sizeof(n->canonical), "%.*s%s", (int)len, n->name, end) < (int)sizeof(n->canonical);
 }
 
 static void put_task_under(struct naming *n, const char *name)
 {
-    char hash[DNS_TASK_HASH_SIZE], tail[DNS_LABEL_MAX + 1];
-    dns_task_hash(n->task->id, hash);
-    dns_agent_tail(n->task->agent->id, tail);
     n->name = name;
-    if (snprintf(n->canonical, sizeof(n->canonical), "%s-%s-%s", name, hash, tail) >= (int)sizeof(n->canonical))
+    if (!make_canonical(n)) {
+        dns_book_leave_out(n->c->book);
         return;
+    }
     put_name_ips(n, n->name);
     put_name_ips(n, n->canonical);
     put_resource_ports(n);
@@ -135,10 +155,12 @@ static void put_reverse(const struct naming *n)
 static void put_mesos_task(struct dns_cluster *c, const struct dns_cluster_task *t)
 {
     char fragment[DNS_NAME_MAX + 1], framework[NAME_SIZE], slave[NAME_SIZE], label[DNS_LABEL_MAX + 1];
-    (void)dns_domain_fragment(c->naming->style, t->framework->name, fragment);
-    const char *dot = fragment[0] != '\0' ? "." : "";
-    (void)snprintf(framework, sizeof(framework), "%s%s%s", fragment, dot, c->naming->domain); /* both are short */
-    (void)snprintf(slave, sizeof(slave), "%s%sslave.%s", fragment, dot, c->naming->domain);
+    if (dns_domain_fragment(c->naming->style, t->framework->name, fragment) == 0) {
+        dns_book_leave_out(c->book); /* its tasks could be called leader.mesos */
+        return;
+    }
+    (void)snprintf(framework, sizeof(framework), "%s.%s", fragment, c->naming->domain); /* both are short */
+    (void)snprintf(slave, sizeof(slave), "%s.slave.%s", fragment, c->naming->domain);
     struct naming n = {.c = c, .task = t, .framework = framework, .slave = slave};
     (void)dns_label(c->naming->style, t->discovery_name ? t->discovery_name : t->name, label);
     if (t->discovery_name && strcmp(t->discovery_name, label) != 0)
@@ -211,14 +233,26 @@ void dns_build_agent(struct dns_cluster *c, const struct dns_cluster_agent *a)
             dns_book_put_ptr(c->book, &ips->v[i], name);
 }
 
-/* Frameworks of the HTTP API have no pid, hence no port and no service record. */
+/* Names that clients trust to be the cluster's own parts. */
+static bool is_reserved(const struct dns_cluster *c, const char *fragment, const char *name)
+{
+    return strcmp(fragment, "leader") == 0 || strcmp(fragment, "slave") == 0 ||
+           strcasecmp(name, c->naming->soa_mname) == 0 ||
+           (strncmp(fragment, "master", 6) == 0 && strspn(fragment + 6, "0123456789") == strlen(fragment + 6));
+}
+
+/* The event stream has no process ids of frameworks (they speak the HTTP API, which has none), hence no port and no service
+ * record. */
 void dns_build_framework(struct dns_cluster *c, const struct dns_cluster_framework *f)
 {
     char fragment[DNS_NAME_MAX + 1], name[NAME_SIZE];
     if (!f->is_listed || !f->name || dns_domain_fragment(c->naming->style, f->name, fragment) == 0)
         return;
     (void)snprintf(name, sizeof(name), "%s.%s", fragment, c->naming->domain); /* both are short */
-    put_ips(c, dns_cluster_host_ips(f->host), name);
+    if (is_reserved(c, fragment, name))
+        dns_book_leave_out(c->book);
+    else
+        put_ips(c, dns_cluster_host_ips(f->host), name);
 }
 
 static void put_masters(struct dns_cluster *c)
@@ -263,4 +297,6 @@ void dns_build_static(struct dns_cluster *c)
     dns_book_put_ip(c->book, "localhost", &loopback);
     for (size_t i = 0; i < naming->node_ip_count; i++)
         dns_book_put_ip(c->book, "thisnode.thisdcos.directory", &naming->node_ips[i]);
+    for (size_t i = 0; i < naming->public_ip_count; i++)
+        dns_book_put_ip(c->book, "public.thisnode.thisdcos.directory", &naming->public_ips[i]);
 }

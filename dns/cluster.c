@@ -56,6 +56,8 @@ static struct dns_cluster_host *host_ref(struct dns_cluster *c, const char *name
         h = xcalloc(1, sizeof(*h));
         h->name = xstrdup(name);
         list_init(&h->wanted);
+        list_init(&h->agents);
+        list_init(&h->frameworks);
         (void)map_put(&c->hosts, name, h);
         if (parse_ip(name, &ip)) {
             h->ips.v = xmemdup(&ip, sizeof(ip));
@@ -74,18 +76,36 @@ static void host_unref(struct dns_cluster *c, struct dns_cluster_host *h)
         return;
     (void)map_remove(&c->hosts, h->name);
     list_remove(&h->wanted);
+    heap_remove(&c->looked_up, &h->again);
     free(h->ips.v);
     free(h->name);
     free(h);
 }
 
-/* Refers *at to another host; an empty name to none. True when that is a change. */
-static bool host_change(struct dns_cluster *c, struct dns_cluster_host **at, const char *name)
+/* Refers *at to another host; an empty name to none. True when that is a change, and then the user is in no host's list. */
+static bool host_change(struct dns_cluster *c, struct dns_cluster_host **at, struct list *in_host, const char *name)
 {
     struct dns_cluster_host *before = *at;
     *at = name && name[0] != '\0' ? host_ref(c, name) : NULL;
+    if (*at != before)
+        list_remove(in_host);
     host_unref(c, before);
     return *at != before;
+}
+
+static bool agent_host_change(struct dns_cluster *c, struct dns_cluster_agent *a, const char *name)
+{
+    if (!host_change(c, &a->host, &a->in_host, name))
+        return false;
+    if (a->host)
+        list_push_back(&a->host->agents, &a->in_host);
+    return true;
+}
+
+static void framework_host_change(struct dns_cluster *c, struct dns_cluster_framework *f, const char *name)
+{
+    if (host_change(c, &f->host, &f->in_host, name) && f->host)
+        list_push_back(&f->host->frameworks, &f->in_host);
 }
 
 const char *dns_cluster_next_host(struct dns_cluster *c)
@@ -94,28 +114,29 @@ const char *dns_cluster_next_host(struct dns_cluster *c)
     return node ? container_of(node, struct dns_cluster_host, wanted)->name : NULL;
 }
 
-void dns_cluster_resolved(struct dns_cluster *c, const char *host, const struct dns_ip *ips, size_t count)
+void dns_cluster_resolved(struct dns_cluster *c, const char *host, const struct dns_ip *ips, size_t count, int64_t now_ms)
 {
     struct dns_cluster_host *h = map_get(&c->hosts, host);
     if (!h)
         return;
+    h->failures = count > 0 ? 0 : h->failures + (h->failures < 8);
+    int64_t wait_ms = count > 0 ? CLUSTER_LOOKUP_MS : 1000LL << h->failures;
+    heap_set(&c->looked_up, &h->again, now_ms + (wait_ms < CLUSTER_LOOKUP_MS ? wait_ms : CLUSTER_LOOKUP_MS));
     if (count > CLUSTER_IPS_MAX)
         count = CLUSTER_IPS_MAX;
+    if (count == 0 || (count == h->ips.count && memcmp(h->ips.v, ips, count * sizeof(*ips)) == 0))
+        return;
     free(h->ips.v);
-    h->ips.v = count > 0 ? xmemdup(ips, count * sizeof(*ips)) : NULL;
+    h->ips.v = xmemdup(ips, count * sizeof(*ips));
     h->ips.count = (uint32_t)count;
-    for (struct map_entry *e = map_first(&c->agents); e; e = map_next(e)) {
-        struct dns_cluster_agent *a = map_value(e);
-        if (a->host == h) {
-            mark(&c->dirty_agents, &a->dirty);
-            mark_agent_tasks(c, a);
-        }
+    list_for_each(it, &h->agents)
+    {
+        struct dns_cluster_agent *a = container_of(it, struct dns_cluster_agent, in_host);
+        mark(&c->dirty_agents, &a->dirty);
+        mark_agent_tasks(c, a);
     }
-    for (struct map_entry *e = map_first(&c->frameworks); e; e = map_next(e)) {
-        struct dns_cluster_framework *f = map_value(e);
-        if (f->host == h)
-            mark(&c->dirty_frameworks, &f->dirty);
-    }
+    list_for_each(it, &h->frameworks)
+        mark(&c->dirty_frameworks, &container_of(it, struct dns_cluster_framework, in_host)->dirty);
 }
 
 /* -- entities --------------------------------------------------------------------------------------------------- */
@@ -130,6 +151,7 @@ static struct dns_cluster_agent *agent_get(struct dns_cluster *c, const char *id
     list_init(&a->tasks);
     list_init(&a->dirty);
     list_init(&a->held);
+    list_init(&a->in_host);
     (void)map_put(&c->agents, id, a);
     return a;
 }
@@ -143,6 +165,7 @@ static struct dns_cluster_framework *framework_get(struct dns_cluster *c, const 
     f->id = xstrdup(id);
     list_init(&f->tasks);
     list_init(&f->dirty);
+    list_init(&f->in_host);
     (void)map_put(&c->frameworks, id, f);
     return f;
 }
@@ -154,6 +177,8 @@ static void agent_free(struct dns_cluster *c, struct dns_cluster_agent *a)
     dns_book_drop(c->book, a->records);
     (void)map_remove(&c->agents, a->id);
     free(a->id);
+    free(a->hostname);
+    list_remove(&a->in_host);
     host_unref(c, a->host);
     free(a);
 }
@@ -165,6 +190,7 @@ static void framework_free(struct dns_cluster *c, struct dns_cluster_framework *
     (void)map_remove(&c->frameworks, f->id);
     free(f->id);
     free(f->name);
+    list_remove(&f->in_host);
     host_unref(c, f->host);
     free(f);
 }
@@ -390,7 +416,8 @@ static void agent_told(struct dns_cluster *c, const Mesos__V1__Master__Response_
         host[len] = '\0';
     }
     bool is_changed = !a->is_listed || a->port != port;
-    is_changed = host_change(c, &a->host, host) || is_changed;
+    is_changed = agent_host_change(c, a, host) || is_changed;
+    replace_text(&a->hostname, info->hostname);
     a->port = port;
     a->is_listed = true;
     a->epoch = c->epoch;
@@ -422,7 +449,7 @@ static void framework_told(struct dns_cluster *c, const Mesos__V1__FrameworkInfo
     struct dns_cluster_framework *f = framework_get(c, info->id->value);
     bool is_renamed = !f->name || strcmp(f->name, info->name) != 0;
     replace_text(&f->name, info->name);
-    (void)host_change(c, &f->host, info->hostname); /* marked below in any case */
+    framework_host_change(c, f, info->hostname); /* marked below in any case */
     f->is_listed = true;
     f->epoch = c->epoch;
     mark(&c->dirty_frameworks, &f->dirty);
@@ -604,11 +631,20 @@ void dns_cluster_tick(struct dns_cluster *c, int64_t now_ms)
         release_hold(c, a, arena);
     }
     arena_free(arena);
+    struct heap_node *node;
+    while ((node = heap_pop_due(&c->looked_up, now_ms)) != NULL) {
+        struct dns_cluster_host *h = container_of(node, struct dns_cluster_host, again);
+        list_push_back(&c->wanted_hosts, &h->wanted);
+    }
 }
 
 int64_t dns_cluster_next_deadline(const struct dns_cluster *c)
 {
-    return list_is_empty(&c->held) ? INT64_MAX : container_of(c->held.next, struct dns_cluster_agent, held)->hold_until_ms;
+    const struct heap_node *node = heap_peek(&c->looked_up);
+    int64_t look_up_ms = node ? node->key_ms : INT64_MAX;
+    int64_t hold_ms =
+        list_is_empty(&c->held) ? INT64_MAX : container_of(c->held.next, struct dns_cluster_agent, held)->hold_until_ms;
+    return look_up_ms < hold_ms ? look_up_ms : hold_ms;
 }
 
 static void flush_vips(struct dns_cluster *c)
@@ -672,6 +708,7 @@ struct dns_cluster *dns_cluster_new(const struct dns_cluster_naming *naming, str
     map_init(&c->vips);
     map_init(&c->hosts);
     list_init(&c->wanted_hosts);
+    heap_init(&c->looked_up);
     c->vip_names = vip_names_new(naming->vip_range, on_vip_moved, c);
     list_init(&c->dirty_tasks);
     list_init(&c->dirty_agents);
@@ -704,6 +741,7 @@ struct dns_cluster *dns_cluster_free(struct dns_cluster *c)
     map_deinit(&c->tasks);
     map_deinit(&c->vips);
     map_deinit(&c->hosts);
+    heap_deinit(&c->looked_up);
     vip_names_free(c->vip_names);
     arena_free(arena);
     free(c);
@@ -723,6 +761,18 @@ size_t dns_cluster_agent_count(const struct dns_cluster *c)
 size_t dns_cluster_framework_count(const struct dns_cluster *c)
 {
     return map_count(&c->frameworks);
+}
+
+const struct dns_cluster_agent *dns_cluster_agent_at(struct dns_cluster *c, struct map_entry **iterator)
+{
+    *iterator = *iterator ? map_next(*iterator) : map_first(&c->agents);
+    return *iterator ? map_value(*iterator) : NULL;
+}
+
+const struct dns_cluster_master *dns_cluster_masters(const struct dns_cluster *c, size_t *count)
+{
+    *count = c->master_count;
+    return c->masters;
 }
 
 struct dns_cluster_framework *dns_cluster_framework_at(struct dns_cluster *c, struct map_entry **iterator)

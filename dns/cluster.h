@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/base/err.h"
+#include "common/base/heap.h"
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/base/vip_name.h"
@@ -21,9 +22,10 @@
 
 #define CLUSTER_RECOVERY_MS 600000
 #define CLUSTER_SETTLE_MS 10000
-#define CLUSTER_IPS_MAX 16    /* of one task and source, of one host */
-#define CLUSTER_PORTS_MAX 256 /* of one task and kind */
-#define CLUSTER_VIPS_MAX 64   /* of one task */
+#define CLUSTER_LOOKUP_MS 60000 /* until a host name is looked up again; at first sooner when it had no address */
+#define CLUSTER_IPS_MAX 16      /* of one task and source, of one host */
+#define CLUSTER_PORTS_MAX 256   /* of one task and kind */
+#define CLUSTER_VIPS_MAX 64     /* of one task */
 #define CLUSTER_MASTERS_MAX 16
 
 struct dns_cluster_ips {
@@ -79,17 +81,20 @@ struct dns_cluster_host {
     uint32_t references;
     struct dns_cluster_ips ips; /* none while a name is not resolved */
     struct list wanted;         /* linked: to be given to the resolver */
+    struct heap_node again;     /* when it is looked up again */
+    unsigned failures;          /* in a row */
+    struct list agents, frameworks;
 };
 
 struct dns_cluster_agent {
-    char *id;
+    char *id, *hostname;           /* hostname NULL: not told yet */
     struct dns_cluster_host *host; /* of the pid */
     uint16_t port;
     bool is_listed;    /* the master knows it as registered; otherwise only tasks refer to it */
     bool is_recovered; /* of a new leader: not registered again yet */
     uint32_t epoch;
     int64_t hold_until_ms; /* tasks of an older epoch stay until then; 0: nothing is held */
-    struct list tasks, dirty, held;
+    struct list tasks, dirty, held, in_host;
     struct dns_book_set *records;
 };
 
@@ -99,7 +104,7 @@ struct dns_cluster_framework {
     struct dns_cluster_host *host; /* NULL: none */
     bool is_listed;
     uint32_t epoch;
-    struct list tasks, dirty;
+    struct list tasks, dirty, in_host;
     struct dns_book_set *records;
 };
 
@@ -117,6 +122,8 @@ struct dns_cluster_naming {
     size_t own_ip_count;
     const struct dns_ip *node_ips; /* of this machine, for thisnode.thisdcos.directory */
     size_t node_ip_count;
+    const struct dns_ip *public_ips; /* of this machine as others see it */
+    size_t public_ip_count;
 };
 
 struct dns_cluster;
@@ -137,12 +144,12 @@ struct dns_cluster_master {
 void dns_cluster_set_masters(struct dns_cluster *c, const struct dns_cluster_master *leader,
                              const struct dns_cluster_master *masters, size_t count);
 
-/* Host names that wait to be looked up: gives one at a time and does not give it again, NULL when there is none. The answer
- * (count 0: it has no address) goes to dns_cluster_resolved. */
+/* Host names that wait to be looked up: gives one at a time, NULL when there is none. The answer (count 0: no address was
+ * found, and what is known stays) goes to dns_cluster_resolved, and after a while the name is given again. */
 const char *dns_cluster_next_host(struct dns_cluster *c);
-void dns_cluster_resolved(struct dns_cluster *c, const char *host, const struct dns_ip *ips, size_t count);
+void dns_cluster_resolved(struct dns_cluster *c, const char *host, const struct dns_ip *ips, size_t count, int64_t now_ms);
 
-/* Ends holds that are due. */
+/* Ends holds and repeats look-ups that are due. */
 void dns_cluster_tick(struct dns_cluster *c, int64_t now_ms);
 int64_t dns_cluster_next_deadline(const struct dns_cluster *c); /* INT64_MAX: none */
 
@@ -153,5 +160,7 @@ size_t dns_cluster_task_count(const struct dns_cluster *c);
 size_t dns_cluster_agent_count(const struct dns_cluster *c);
 size_t dns_cluster_framework_count(const struct dns_cluster *c);
 /* For listings: in the order in which they came up. */
+const struct dns_cluster_agent *dns_cluster_agent_at(struct dns_cluster *c, struct map_entry **iterator);
+const struct dns_cluster_master *dns_cluster_masters(const struct dns_cluster *c, size_t *count);
 struct dns_cluster_framework *dns_cluster_framework_at(struct dns_cluster *c, struct map_entry **iterator);
 void dns_cluster_check_invariants(const struct dns_cluster *c);

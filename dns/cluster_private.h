@@ -29,6 +29,7 @@ struct dns_cluster {
     struct map vips;               /* by name */
     struct map hosts;              /* by name; struct dns_cluster_host */
     struct list wanted_hosts;
+    struct heap looked_up; /* hosts, by when they are looked up again */
     struct vip_names *vip_names;
     struct list dirty_tasks, dirty_agents, dirty_frameworks, dirty_vips;
     struct list held; /* agents, by hold_until_ms */

@@ -100,13 +100,14 @@ static void on_looked_up(void *ctx, const char *host, const struct host_ip *from
 {
     struct dns *d = ctx;
     struct dns_ip ips[LOOKUP_IPS_MAX];
+    memset(ips, 0, sizeof(ips)); /* they are compared as bytes */
     if (count == 0)
-        log_warning("host %s has no address: what is named after it is left out", host);
+        log_warning("host %s has no address now: what is named after it stays as it was", host);
     for (size_t i = 0; i < count; i++) {
         ips[i].size = from[i].size;
         memcpy(ips[i].bytes, from[i].bytes, sizeof(ips[i].bytes));
     }
-    dns_cluster_resolved(d->cluster, host, ips, count);
+    dns_cluster_resolved(d->cluster, host, ips, count, loop_now_ms(d->loop));
     d->has_changes = true;
 }
 
@@ -246,31 +247,48 @@ static void use_system_resolvers(struct dns *d)
             zone->resolvers[zone->resolver_count++] = found[i];
 }
 
+/* Other names of DC/OS's zones (facts: net-cron B.5), longer ones first. */
+static int add_aliases(struct dns_zone_layout *l, const struct dns_options *o)
+{
+    static const char directory[] = "thisdcos.directory", l4lb[] = "l4lb.thisdcos.directory";
+    char key[DNS_LABEL_MAX + 32] = "", mesos_key[DNS_LABEL_MAX + 64] = "";
+    if (o->cluster_key) { /* it is a label */
+        (void)snprintf(key, sizeof(key), "%s.dcos.directory", o->cluster_key);
+        (void)snprintf(mesos_key, sizeof(mesos_key), "mesos.%s", key);
+    }
+    const struct {
+        const char *from, *to, *zone;
+    } rows[] = {
+        {"mesos.thisdcos.directory", o->domain, directory},
+        {"mesos.thisdcos.global", o->domain, directory},
+        {mesos_key, o->domain, directory},
+        {"dclb.thisdcos.directory", l4lb, NULL},
+        {"dclb.thisdcos.global", l4lb, NULL},
+        {"thisdcos.global", directory, NULL},
+        {key, directory, NULL},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].from[0] != '\0' && dns_zone_layout_alias(l, rows[i].from, rows[i].to, rows[i].zone) < 0)
+            return -EINVAL;
+    return 0;
+}
+
 static int add_zones(struct dns *d, struct err *err)
 {
     const struct dns_options *o = d->options;
     const struct dns_zone_soa soa = {
         o->soa_mname,    o->soa_rname, (uint32_t)o->soa_refresh, (uint32_t)o->soa_retry, (uint32_t)o->soa_expire,
         (uint32_t)o->ttl};
-    static const struct dns_zone_soa dcos = {
-        "ns.spartan", "support.mesosphere.com", 60, 180, 86400, 1}; /* facts: net-cron B.2 */
+    static const struct dns_zone_soa dcos = {"ns.spartan", "support.mesosphere.com", 60, 180, 86400, 1,
+                                             3600}; /* facts: net-cron B.2 */
     static const char *const zones[] = {"thisdcos.directory", "l4lb.thisdcos.directory", "spartan", "localhost", "zk"};
-    static const char *const aliases[][2] = {{"dclb.thisdcos.directory", "l4lb.thisdcos.directory"},
-                                             {"dclb.thisdcos.global", "l4lb.thisdcos.directory"},
-                                             {"thisdcos.global", "thisdcos.directory"}};
     struct dns_zone_layout *l = &d->layout;
     int result = dns_zone_layout_add(l, o->domain, (uint32_t)o->ttl, 0, (uint16_t)o->srv_weight, true, &soa);
     result = result < 0 ? result : dns_zone_layout_add(l, "in-addr.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
     result = result < 0 ? result : dns_zone_layout_add(l, "ip6.arpa", (uint32_t)o->ttl, 0, 0, false, &soa);
     for (size_t i = 0; o->dcos && i < sizeof(zones) / sizeof(zones[0]) && result == 0; i++)
         result = dns_zone_layout_add(l, zones[i], 5, 1, 1, true, &dcos);
-    if (o->dcos && result == 0)
-        result = dns_zone_layout_alias(l, "mesos.thisdcos.directory", o->domain, true) < 0 ||
-                         dns_zone_layout_alias(l, "mesos.thisdcos.global", o->domain, true) < 0
-                     ? -EINVAL
-                     : 0;
-    for (size_t i = 0; o->dcos && i < sizeof(aliases) / sizeof(aliases[0]) && result == 0; i++)
-        result = dns_zone_layout_alias(l, aliases[i][0], aliases[i][1], false);
+    result = o->dcos && result == 0 ? add_aliases(l, o) : result;
     l->hash_key = draw(d);
     return result < 0 ? err_set(err, result, "--domain=%s cannot be served", o->domain) : 0;
 }
@@ -287,7 +305,9 @@ static void make_naming(struct dns *d)
                                             .own_ips = d->served_ips,
                                             .own_ip_count = d->served_ip_count,
                                             .node_ips = &d->lists.node_ip,
-                                            .node_ip_count = 1};
+                                            .node_ip_count = 1,
+                                            .public_ips = d->lists.public_ips,
+                                            .public_ip_count = d->lists.public_ip_count};
     memcpy(d->naming.sources, d->lists.sources, sizeof(d->naming.sources));
 }
 

@@ -55,7 +55,9 @@ const struct option_def dns_option_defs[] = {
     {"resolvers", OPTION_STRING, AT(resolvers), NULL,
      "Name servers for other names, ip or ip:port with commas; those of /etc/resolv.conf when it is not given.", 0, 0, 0},
     {"zone_resolvers", OPTION_STRING, AT(zone_resolvers), NULL,
-     "Name servers for single zones, zone=ip:port,ip;zone=ip and so on.", 0, 0, 0},
+     "Name servers for single zones, zone=ip:port,ip;zone=ip and so on. As with Mesos-DNS they must not overlap.", 0, 0, 0},
+    {"forward_zones", OPTION_STRING, AT(forward_zones), NULL,
+     "More of the same; as in DC/OS one zone may lie in another, then the longer one decides.", 0, 0, 0},
     {"timeout", OPTION_DURATION, AT(timeout_ms), "5secs", "Until a forwarded question is given up.", 0, 100, 60000},
     {"cache_entries", OPTION_INT, AT(cache_entries), "4096", "Forwarded answers to keep; 0: none.", 0, 0, 1 << 20},
     {"cache_ttl_max", OPTION_DURATION, AT(cache_ttl_max_ms), "60secs", "Longest time to keep a forwarded answer.", 0, 0,
@@ -73,6 +75,10 @@ const struct option_def dns_option_defs[] = {
     {"tcp_idle", OPTION_DURATION, AT(tcp_idle_ms), "10secs", "Until a silent TCP connection is closed.", 0, 100, 3600000},
     {"node_ip", OPTION_STRING, AT(node_ip), NULL, "Address of this node for thisnode.thisdcos.directory; --ip otherwise.",
      0, 0, 0},
+    {"public_ips", OPTION_STRING, AT(public_ips), NULL,
+     "Addresses of this node as others see it, with commas, for public.thisnode.thisdcos.directory.", 0, 0, 0},
+    {"cluster_key", OPTION_STRING, AT(cluster_key), NULL,
+     "Public key of the DC/OS cluster in z-base-32: KEY.dcos.directory is answered as thisdcos.directory.", 0, 0, 0},
     {"principal", OPTION_STRING, AT(principal), NULL, "Principal to authenticate to the master with.", 0, 0, 0},
     {"secret", OPTION_STRING, AT(secret), NULL, "Its secret.", OPTION_FROM_FILE | OPTION_SECRET, 0, 0},
     {"dns_on", OPTION_BOOL, AT(dns_on), "true", "Answer questions.", 0, 0, 0},
@@ -228,49 +234,68 @@ static bool is_under(const char *name, const char *zone)
     return a_len > 0 && b_len > 0 && dns_name_is_under(a, a_len, b, b_len);
 }
 
-/* Zones must not overlap each other or the cluster's own (facts: net-cron A.9). */
-static int check_zone(const struct dns_options *o, const struct dns_lists *lists, const struct dns_forward_zone *zone,
-                      struct err *err)
+/* Zones must not overlap the cluster's own, and each other (facts: net-cron A.9) unless they may (B.5); never twice. */
+static int check_zone(const char *flag, bool may_overlap, const struct dns_options *o, const struct dns_lists *lists,
+                      const struct dns_forward_zone *zone, struct err *err)
 {
     if (!is_domain(zone->name))
-        return err_set(err, -EINVAL, "--zone_resolvers: '%s' is not a domain", zone->name);
+        return err_set(err, -EINVAL, "%s: '%s' is not a domain", flag, zone->name);
     if (is_under(zone->name, o->domain) || is_under(o->domain, zone->name))
-        return err_set(err, -EINVAL, "--zone_resolvers: '%s' overlaps --domain", zone->name);
-    for (size_t i = 1; i < lists->zone_count; i++)
-        if (is_under(zone->name, lists->zones[i].name) || is_under(lists->zones[i].name, zone->name))
-            return err_set(err, -EINVAL, "--zone_resolvers: '%s' overlaps '%s'", zone->name, lists->zones[i].name);
+        return err_set(err, -EINVAL, "%s: '%s' overlaps --domain", flag, zone->name);
+    for (size_t i = 1; i < lists->zone_count; i++) {
+        bool is_below = is_under(zone->name, lists->zones[i].name), is_above = is_under(lists->zones[i].name, zone->name);
+        if (may_overlap ? is_below && is_above : is_below || is_above)
+            return err_set(err, -EINVAL, "%s: '%s' overlaps '%s'", flag, zone->name, lists->zones[i].name);
+    }
     if (zone->resolver_count == 0)
-        return err_set(err, -EINVAL, "--zone_resolvers: '%s' has no name server", zone->name);
+        return err_set(err, -EINVAL, "%s: '%s' has no name server", flag, zone->name);
+    return 0;
+}
+
+static int read_zone_list(const char *flag, const char *at, bool may_overlap, const struct dns_options *o,
+                          struct dns_lists *out, struct err *err)
+{
+    struct piece p;
+    while (at && at[0] != '\0' && next_piece(&at, ';', &p)) {
+        const char *equals = memchr(p.text, '=', p.len);
+        struct dns_forward_zone *zone = &out->zones[out->zone_count];
+        if (out->zone_count == DNS_FORWARD_ZONES_MAX)
+            return err_set(err, -EINVAL, "%s: more than %d zones", flag, DNS_FORWARD_ZONES_MAX);
+        size_t name_len = equals ? (size_t)(equals - p.text) : 0;
+        if (!equals || name_len > DNS_NAME_MAX)
+            return err_set(err, -EINVAL, "%s: '%.*s' is not zone=ip,...", flag, (int)p.len, p.text);
+        *zone = (struct dns_forward_zone){0};
+        memcpy(zone->name, p.text, name_len);
+        char *list = xstrndup(equals + 1, p.len - name_len - 1);
+        int result = list[0] != '\0' ? read_resolvers(flag, list, zone, err) : 0;
+        free(list);
+        result = result < 0 ? result : check_zone(flag, may_overlap, o, out, zone, err);
+        if (result < 0)
+            return result;
+        out->zone_count++;
+    }
     return 0;
 }
 
 static int read_zones(const struct dns_options *o, struct dns_lists *out, struct err *err)
 {
-    const char *at = o->zone_resolvers;
-    struct piece p;
+    int result = 0;
     out->zone_count = 1;
-    if (o->resolvers && o->resolvers[0] != '\0') {
-        int result = read_resolvers("--resolvers", o->resolvers, &out->zones[0], err);
-        if (result < 0)
-            return result;
-    }
-    while (at && at[0] != '\0' && next_piece(&at, ';', &p)) {
-        const char *equals = memchr(p.text, '=', p.len);
-        struct dns_forward_zone *zone = &out->zones[out->zone_count];
-        if (out->zone_count == DNS_FORWARD_ZONES_MAX)
-            return err_set(err, -EINVAL, "--zone_resolvers: more than %d zones", DNS_FORWARD_ZONES_MAX);
-        size_t name_len = equals ? (size_t)(equals - p.text) : 0;
-        if (!equals || name_len > DNS_NAME_MAX)
-            return err_set(err, -EINVAL, "--zone_resolvers: '%.*s' is not zone=ip,...", (int)p.len, p.text);
-        *zone = (struct dns_forward_zone){0};
-        memcpy(zone->name, p.text, name_len);
-        char *list = xstrndup(equals + 1, p.len - name_len - 1);
-        int result = list[0] != '\0' ? read_resolvers("--zone_resolvers", list, zone, err) : 0;
-        free(list);
-        result = result < 0 ? result : check_zone(o, out, zone, err);
-        if (result < 0)
-            return result;
-        out->zone_count++;
+    if (o->resolvers && o->resolvers[0] != '\0')
+        result = read_resolvers("--resolvers", o->resolvers, &out->zones[0], err);
+    result = result < 0 ? result : read_zone_list("--zone_resolvers", o->zone_resolvers, false, o, out, err);
+    return result < 0 ? result : read_zone_list("--forward_zones", o->forward_zones, true, o, out, err);
+}
+
+static int read_public_ips(const struct dns_options *o, struct dns_lists *out, struct err *err)
+{
+    const char *at = o->public_ips && o->public_ips[0] != '\0' ? o->public_ips : NULL;
+    struct piece p;
+    while (next_piece(&at, ',', &p)) {
+        if (out->public_ip_count == CLUSTER_IPS_MAX)
+            return err_set(err, -EINVAL, "--public_ips: more than %d", CLUSTER_IPS_MAX);
+        if (parse_ip(p.text, p.len, &out->public_ips[out->public_ip_count++]) < 0)
+            return err_set(err, -EINVAL, "--public_ips: '%.*s' is not an address", (int)p.len, p.text);
     }
     return 0;
 }
@@ -331,11 +356,14 @@ int dns_options_check(const struct dns_options *o, struct dns_lists *out, struct
     out->node_ip = out->ip;
     if (o->node_ip && parse_ip(o->node_ip, strlen(o->node_ip), &out->node_ip) < 0)
         return err_set(err, -EINVAL, "--node_ip=%s is not an address", o->node_ip);
+    if (o->cluster_key && (!is_domain(o->cluster_key) || strchr(o->cluster_key, '.')))
+        return err_set(err, -EINVAL, "--cluster_key=%s is not a key in z-base-32", o->cluster_key);
     if (vip_range_parse(o->vip_range, &out->vip_range) < 0)
         return err_set(err, -EINVAL, "--vip_range=%s is not a.b.c.d/bits or a.b.c.d-a.b.c.d", o->vip_range);
     int result = read_masters(o, out, err);
     result = result < 0 ? result : read_zones(o, out, err);
     result = result < 0 ? result : read_allow(o, out, err);
+    result = result < 0 ? result : read_public_ips(o, out, err);
     return result < 0 ? result : read_sources(o, out, err);
 }
 

@@ -17,7 +17,7 @@
 
 struct dns_options {
     char *master, *zk, *domain, *ip, *http_ip, *resolvers, *zone_resolvers, *soa_mname, *soa_rname, *ip_sources, *principal,
-        *secret, *vip_range, *allow, *node_ip, *logging_level;
+        *secret, *vip_range, *allow, *node_ip, *public_ips, *forward_zones, *cluster_key, *logging_level;
     uint16_t port, http_port;
     int64_t dcos_http_port;
     int64_t ttl, srv_weight, soa_refresh, soa_retry, soa_expire, soa_minimum, refresh_seconds, state_timeout_seconds,
@@ -56,7 +56,8 @@ struct dns_lists {
     enum dns_cluster_source sources[CLUSTER_SOURCES];
     size_t source_count;
     struct vip_range vip_range;
-    struct dns_ip ip, node_ip;
+    struct dns_ip ip, node_ip, public_ips[CLUSTER_IPS_MAX];
+    size_t public_ip_count;
 };
 
 /* 0 or -EINVAL with the flag's name in err. Without --resolvers the zone "." has none yet. */

@@ -57,29 +57,27 @@ int dns_zone_layout_add(struct dns_zone_layout *layout, const char *name, uint32
     dns_put32(numbers + 12, soa->expire);
     dns_put32(numbers + 16, soa->minimum);
     z->soa_len = (uint16_t)(10 + mname_len + rname_len + 20);
-    put_fixed(z->ns, DNS_TYPE_NS, ttl, mname_len);
+    put_fixed(z->ns, DNS_TYPE_NS, soa->ns_ttl ? soa->ns_ttl : ttl, mname_len);
     memcpy(z->ns + 10, mname, mname_len);
     z->ns_len = (uint16_t)(10 + mname_len);
     layout->zone_count++;
     return 0;
 }
 
-int dns_zone_layout_alias(struct dns_zone_layout *layout, const char *from, const char *to, bool has_own_values)
+int dns_zone_layout_alias(struct dns_zone_layout *layout, const char *from, const char *to, const char *zone)
 {
     if (layout->alias_count == ZONE_ALIASES_MAX)
         return -EINVAL;
     struct dns_zone_alias *a = &layout->aliases[layout->alias_count];
     a->from_len = (uint16_t)dns_name_from_text(from, a->from);
     a->to_len = (uint16_t)dns_name_from_text(to, a->to);
-    if (a->from_len == 0 || a->to_len == 0)
+    uint8_t wire[DNS_NAME_MAX];
+    size_t len = dns_name_from_text(zone ? zone : to, wire);
+    int values = len > 0 ? dns_zone_of_name(layout, wire, len) : -1;
+    if (a->from_len == 0 || a->to_len == 0 || values < 0)
         return -EINVAL;
-    int zone = dns_zone_of_name(layout, a->from, a->from_len);
-    if (zone < 0)
-        zone = dns_zone_of_name(layout, a->to, a->to_len);
-    if (zone < 0)
-        return -EINVAL;
-    a->soa_zone = (uint8_t)zone;
-    a->has_own_values = has_own_values;
+    a->soa_zone = (uint8_t)values;
+    a->has_own_values = zone != NULL;
     layout->alias_count++;
     return 0;
 }

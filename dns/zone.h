@@ -141,10 +141,12 @@ int dns_zone_of_name(const struct dns_zone_layout *layout, const uint8_t *name, 
 struct dns_zone_soa {
     const char *mname, *rname;
     uint32_t refresh, retry, expire, minimum;
+    uint32_t ns_ttl; /* 0: that of the zone */
 };
 int dns_zone_layout_add(struct dns_zone_layout *layout, const char *name, uint32_t ttl, uint16_t srv_priority,
                         uint16_t srv_weight, bool is_whole, const struct dns_zone_soa *soa);
-int dns_zone_layout_alias(struct dns_zone_layout *layout, const char *from, const char *to, bool has_own_values);
+/* zone: whose SOA, TTL, priority and weight answers under `from` have; NULL: those of what is there under `to`. */
+int dns_zone_layout_alias(struct dns_zone_layout *layout, const char *from, const char *to, const char *zone);
 
 /* -- publishing --------------------------------------------------------------------------------------------------- */
 

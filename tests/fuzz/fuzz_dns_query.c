@@ -22,8 +22,8 @@ static void prepare(void)
     CHECK(dns_zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa) == 0);
     CHECK(dns_zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &soa) == 0);
     CHECK(dns_zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa) == 0);
-    CHECK(dns_zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", true) == 0);
-    CHECK(dns_zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", false) == 0);
+    CHECK(dns_zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", "thisdcos.directory") == 0);
+    CHECK(dns_zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", NULL) == 0);
     book = dns_book_new(&layout);
     publisher = dns_zone_publisher_new(&layout);
     dns_book_begin(book);

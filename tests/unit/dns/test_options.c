@@ -80,6 +80,36 @@ static void test_options__resolvers_and_zones(void **state)
     }
 }
 
+/* As in DC/OS: one in the other is good, twice or over our own is not; both lists together. */
+static void test_options__forward_zones(void **state)
+{
+    (void)state;
+    assert_int_equal(CHECK_FLAGS("--zone_resolvers=weave=1.2.3.4",
+                                 "--forward_zones=com=1.2.3.4;abc.com=1.2.3.5:5353;x.abc.com=1.2.3.6,1.2.3.7"),
+                     0);
+    assert_int_equal(lists.zone_count, 5);
+    assert_string_equal(lists.zones[3].name, "abc.com");
+    assert_int_equal(lists.zones[3].resolvers[0].port, 5353);
+    assert_int_equal(lists.zones[4].resolver_count, 2);
+    assert_true(CHECK_FLAGS("--forward_zones=com=1.2.3.4;COM=1.2.3.4") < 0);
+    assert_true(CHECK_FLAGS("--zone_resolvers=com=1.2.3.4", "--forward_zones=com=1.2.3.5") < 0);
+    assert_true(CHECK_FLAGS("--forward_zones=x.mesos=1.2.3.4") < 0);
+    assert_true(CHECK_FLAGS("--forward_zones=com=") < 0);
+}
+
+static void test_options__node(void **state)
+{
+    (void)state;
+    assert_int_equal(CHECK_FLAGS("--public_ips=1.2.3.4, 2001:db8::1"), 0);
+    assert_int_equal(lists.public_ip_count, 2);
+    assert_true(CHECK_FLAGS("--public_ips=1.2.3.4,") < 0);
+    assert_true(CHECK_FLAGS("--public_ips=1.2.3.4:5") < 0);
+    assert_int_equal(CHECK_FLAGS("--cluster_key=yhfq5kwxjt1dmh3cq1b8ph1tyheqh1c91tbkcmr1xy4rq5ucxhgy"), 0);
+    assert_true(CHECK_FLAGS("--cluster_key=a.b") < 0);
+    assert_true(CHECK_FLAGS("--cluster_key=a b") < 0);
+    assert_true(CHECK_FLAGS("--cluster_key=") < 0);
+}
+
 static void test_options__domain_sources_networks(void **state)
 {
     (void)state;
@@ -189,6 +219,8 @@ int main(void)
         cmocka_unit_test(test_options__masters),
         cmocka_unit_test(test_options__resolvers_and_zones),
         cmocka_unit_test(test_options__domain_sources_networks),
+        cmocka_unit_test(test_options__forward_zones),
+        cmocka_unit_test(test_options__node),
         cmocka_unit_test(test_options__resolv_conf),
         cmocka_unit_test(test_config__file_of_dcos),
         cmocka_unit_test(test_config__bad_files),

@@ -43,8 +43,8 @@ static int setup(void **state)
     assert_int_equal(dns_zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa), 0);
     assert_int_equal(dns_zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &dcos), 0);
     assert_int_equal(dns_zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa), 0);
-    assert_int_equal(dns_zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", true), 0);
-    assert_int_equal(dns_zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", false), 0);
+    assert_int_equal(dns_zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", "thisdcos.directory"), 0);
+    assert_int_equal(dns_zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", NULL), 0);
     book = dns_book_new(&layout);
     publisher = dns_zone_publisher_new(&layout);
     engine = (struct dns_query_engine){.config = {.offers_recursion = true, .udp_bytes_max = 4096}};
@@ -273,6 +273,73 @@ static void test_query__edns(void **state)
     assert_int_equal(dns_get16(answer + 6), 0);
 }
 
+/* Options that we do not know are not answered and change nothing; the DO bit comes back; there is one OPT or none. */
+static void test_query__edns_options(void **state)
+{
+    uint8_t packet[600];
+    enum dns_query_verdict verdict;
+    (void)state;
+    size_t query_len = dns_test_query(packet, 1, "six.marathon.mesos", DNS_TYPE_AAAA, 1232);
+    packet[query_len - 4] = 0x80;             /* DO */
+    dns_put16(packet + query_len - 2, 8 + 5); /* a cookie, and one that nobody knows */
+    memcpy(packet + query_len, "\0\12\0\4abcd\xff\xf0\0\1x", 13);
+    size_t len = ask_raw(packet, query_len + 13, false, &verdict);
+    assert_string_equal(dns_test_text(answer, len), "0 aa\nan six.marathon.mesos. 60 AAAA fd01:b::1:8000:2\nad OPT 4096\n");
+    assert_int_equal(answer[len - 4], 0x80);
+    assert_int_equal(dns_get16(answer + len - 2), 0);       /* no options */
+    (void)ask_raw(packet, query_len + 12, false, &verdict); /* the record is cut */
+    assert_int_equal(dns_get16(answer + 2) & 15, DNS_FORMERR);
+    /* two of them, or one with an owner */
+    query_len = dns_test_query(packet, 1, "six.marathon.mesos", DNS_TYPE_AAAA, 1232);
+    memcpy(packet + query_len, packet + query_len - DNS_OPT_BYTES, DNS_OPT_BYTES);
+    dns_put16(packet + 10, 2);
+    (void)ask_raw(packet, query_len + DNS_OPT_BYTES, false, &verdict);
+    assert_int_equal(dns_get16(answer + 2) & 15, DNS_FORMERR);
+    /* without EDNS there is none in the answer, an error's either */
+    len = ask("missing.mesos", DNS_TYPE_A, 0, false);
+    assert_null(strstr(dns_test_text(answer, len), "OPT"));
+    query_len = dns_test_query(packet, 1, "mesos", DNS_TYPE_AXFR, 1232);
+    len = ask_raw(packet, query_len, true, &verdict);
+    assert_string_equal(dns_test_text(answer, len), "5\nad OPT 512\n");
+}
+
+/* ANY gives everything there is, cut like other answers; the class ANY is ours as well. */
+static void test_query__any(void **state)
+{
+    uint8_t packet[600];
+    enum dns_query_verdict verdict;
+    (void)state;
+    size_t len = ask("_web._tcp.marathon.mesos", DNS_TYPE_ANY, 0, false);
+    const char *text = dns_test_text(answer, len);
+    assert_non_null(strstr(text, "an _web._tcp.marathon.mesos. 60 SRV 0 1 443 web-aaaaa-s0.marathon.mesos.\n"));
+    assert_non_null(strstr(text, "ad web-bbbbb-s1.marathon.mesos. 60 AAAA fd00::2\n"));
+    assert_true(ask("many.mesos", DNS_TYPE_ANY, 0, false) <= 512);
+    assert_true(dns_get16(answer + 2) & DNS_TC);
+    (void)ask("many.mesos", DNS_TYPE_ANY, 0, true);
+    assert_int_equal(dns_get16(answer + 6), 300);
+    assert_string_equal(text_of("missing.mesos", DNS_TYPE_ANY), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
+    assert_string_equal(text_of("marathon.mesos", DNS_TYPE_ANY), "0 aa\nau mesos. 60 SOA ns1.mesos.\n");
+    size_t query_len = dns_test_query(packet, 1, "six.marathon.mesos", DNS_TYPE_AAAA, 0);
+    dns_put16(packet + query_len - 2, DNS_CLASS_ANY);
+    len = ask_raw(packet, query_len, false, &verdict);
+    assert_string_equal(dns_test_text(answer, len), "0 aa\nan six.marathon.mesos. 60 AAAA fd01:b::1:8000:2\n");
+}
+
+/* The rewritten name may be longer than a name can be: then it does not exist. */
+static void test_query__long_names_under_aliases(void **state)
+{
+    char name[256];
+    (void)state;
+    for (size_t last = 1; last <= 40; last++) {
+        size_t n = 0;
+        for (unsigned i = 0; i < 3; i++)
+            n += (size_t)snprintf(name + n, sizeof(name) - n, "%063u.", i);
+        (void)snprintf(name + n, sizeof(name) - n, "%0*u.thisdcos.global", (int)last, 1u);
+        assert_true(strlen(name) <= 253);
+        assert_string_equal(text_of(name, DNS_TYPE_A), "3 aa\nau thisdcos.global. 5 SOA ns.spartan.\n");
+    }
+}
+
 static void test_query__refused_and_malformed(void **state)
 {
     uint8_t packet[600];
@@ -331,6 +398,7 @@ static void test_book__changes_are_seen_and_names_go(void **state)
     put("bad..name.mesos", "10.0.0.7");
     put("other.zone", "10.0.0.7");
     sets[2] = dns_book_commit(book, sets[2]);
+    assert_int_equal(dns_book_left_out(book), 2);
     assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
     assert_true(dns_book_publish(book, publisher, 9));
     assert_string_equal(text_of("new.marathon.mesos", DNS_TYPE_A), "0 aa\nan new.marathon.mesos. 60 A 10.0.0.7\n");
@@ -343,6 +411,7 @@ static void test_book__changes_are_seen_and_names_go(void **state)
     put("web.marathon.mesos", "10.0.0.3");
     sets[2] = dns_book_commit(book, sets[2]);
     assert_ptr_equal(sets[2], kept);
+    assert_int_equal(dns_book_left_out(book), 0);
     assert_false(dns_book_publish(book, publisher, 10));
     /* gone and back within one publication */
     dns_book_drop(book, sets[2]);
@@ -429,6 +498,9 @@ int main(void)
         TEST(test_query__size_limits),
         TEST(test_query__every_size_is_kept),
         TEST(test_query__edns),
+        TEST(test_query__edns_options),
+        TEST(test_query__any),
+        TEST(test_query__long_names_under_aliases),
         TEST(test_query__refused_and_malformed),
         TEST(test_book__changes_are_seen_and_names_go),
         TEST(test_zone__what_a_reader_holds_is_not_freed),
