@@ -10,6 +10,7 @@ int master_main(int argc, char **argv);
 int agent_main(int argc, char **argv);
 int container_fetch_main(int argc, char **argv);
 int marathon_main(int argc, char **argv);
+int cron_main(int argc, char **argv);
 int dns_main(int argc, char **argv);
 int lb_main(int argc, char **argv);
 
@@ -43,6 +44,9 @@ static const struct command {
 #ifdef HAVE_MARATHON
     {"marathon", marathon_main, "run the service scheduler role"},
 #endif
+#ifdef HAVE_CRON
+    {"cron", cron_main, "run the job scheduler role"},
+#endif
 #ifdef HAVE_DNS
     {"dns", dns_main, "run the name server role"},
 #endif
@@ -54,7 +58,7 @@ static const struct command {
 };
 
 /* Parts of the plan that this version does not have: say so instead of "unknown". */
-static const char *const planned[] = {"cron", "job"};
+static const char *const planned[] = {"job"};
 
 int cli_fail(const char *fmt, ...)
 {

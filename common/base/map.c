@@ -100,6 +100,13 @@ size_t map_count(const struct map *m)
     return HASH_COUNT(m->entries);
 }
 
+struct map_entry *map_find(const struct map *m, const char *key)
+{
+    struct map_entry *e;
+    HASH_FIND(hh, m->entries, key, (unsigned)strlen(key), e);
+    return e;
+}
+
 void *map_get_n(const struct map *m, const void *key, size_t len)
 {
     struct map_entry *e;

@@ -29,6 +29,7 @@ void *map_remove_n(struct map *m, const void *key, size_t len);
 /* Iteration: for (struct map_entry *e = map_first(m); e; e = map_next(e)). The current entry may be removed if the
  * next one was fetched before. Keys are terminated strings as well. */
 struct map_entry *map_first(const struct map *m);
+struct map_entry *map_find(const struct map *m, const char *key); /* to begin in the middle; NULL: there is none */
 struct map_entry *map_next(const struct map_entry *e);
 const char *map_key(const struct map_entry *e);
 void *map_value(const struct map_entry *e);

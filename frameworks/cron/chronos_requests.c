@@ -91,7 +91,6 @@ static void on_put_job(struct cron *c, const struct cron_request *r)
     if (old == NULL)
         chronos_read_counts(q->body, e);
     cron_entry_changed(c, e);
-    cron_publish_job(c, old != NULL ? "job_updated" : "job_created", e);
     reply_done(c, r);
 }
 
@@ -240,12 +239,10 @@ static void on_delete_job(struct cron *c, const struct cron_request *r, struct e
     size_t count = e->child_count;
     struct entry **children = xmemdup(e->children, sizeof(*children) * count);
     for (size_t i = 0; i < count; i++) {
-        struct entry *child = cron_entry_put(c, adopt(children[i]->job, parent));
-        cron_publish_job(c, "job_updated", child);
+        (void)cron_entry_put(c, adopt(children[i]->job, parent));
     }
     free(children);
     stop_runs(c, e, "its job was removed");
-    cron_publish_job(c, "job_deleted", e);
     cron_entry_remove(c, e);
     job_unref(parent);
     reply_done(c, r);

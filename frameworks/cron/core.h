@@ -66,7 +66,8 @@ struct task {
     int64_t unreachable_ms;                   /* wall, 0: reachable */
     bool is_heard;                            /* of, since the launch */
     bool is_killed;                           /* kill asked for, repeated until it has ended */
-    const char *kill_reason;                  /* static text */
+    const char *kill_reason;                  /* static, or of the run */
+    bool is_timed_out;                        /* killed for being too slow: a failure of its own */
     int64_t kill_next_ms;
     int64_t elements_processed; /* told through Chronos's API */
     struct timer timer;
@@ -96,11 +97,19 @@ enum run_state {
     RUN_SKIPPED,
 };
 
-struct array { /* progress of an array run */
+struct array_retry {       /* an index whose task failed and that gets another one */
+    struct heap_node node; /* in waiting */
+    struct list link;      /* in ready */
+    int64_t index;
+    unsigned attempt; /* of the task that failed */
+};
+struct array { /* progress of an array run; as large as what is going on, not as its count */
     int64_t count, parallel;
     int64_t next; /* every index below was given to a task once */
     int64_t succeeded, failed;
-    struct map retries;    /* index -> struct array_retry: failed indices that wait for another task */
+    struct heap waiting; /* retries before their time */
+    struct list ready;
+    size_t ready_count;
     uint8_t **failed_bits; /* by chunk of ARRAY_CHUNK indices, NULL: none failed in it */
 };
 #define ARRAY_CHUNK 4096
@@ -130,7 +139,8 @@ struct run {
     size_t task_count;
     struct ended_task ended[ENDED_TASKS_MAX]; /* oldest first */
     size_t ended_count;
-    unsigned attempts; /* tasks that counted as one, of a plain run */
+    unsigned attempts;   /* tasks that counted as one, of a plain run */
+    unsigned relaunches; /* tasks that never got to their agents */
     bool is_stored;
     bool is_stopping;     /* ends as soon as its last task has ended */
     bool waits_for_older; /* REPLACE: until the runs before it have ended */
@@ -146,7 +156,7 @@ struct graph {
     char *id;         /* "<root job>/<root run>" */
     struct map nodes; /* job id -> enum node_state as a pointer-sized number */
     size_t live_runs;
-    bool is_dirty;
+    bool is_stored;
     struct list dirty_link;
 };
 
@@ -177,7 +187,7 @@ struct entry {
     struct map consumed; /* parent id -> completion of the run of it that started this job last, as a boxed int64_t */
     /* counts and results, kept for good */
     int64_t next_ordinal;
-    int64_t history_first, history_count; /* ordinals in the store: the oldest, and how many */
+    int64_t history_next, history_count; /* records in the store: number of the next one, and how many are kept */
     int64_t successes, failures, failures_in_row;
     int64_t last_success_ms, last_failure_ms; /* wall, 0: never; the completion */
     int64_t last_started_ms;
@@ -207,13 +217,11 @@ struct cron {
     int kills_in_step;
     struct outbox *outbox;
     struct cron_counts totals; /* the *_total members */
-    size_t run_count, scheduled_count;
+    size_t run_count, scheduled_count, queued_count;
 };
 
 /* -- cron.c, effects -------------------------------------------------------------------------------------------- */
 
-void cron_write(struct cron *c, const char *key, const void *value, size_t len); /* copied; NULL value deletes */
-void cron_write_buf(struct cron *c, const char *key, struct buf *b);             /* empties and releases b */
 void cron_trace(struct cron *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cron_fatal(struct cron *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cron_call(struct cron *c, const Mesos__V1__Scheduler__Call *call); /* in the later arena */
@@ -230,9 +238,15 @@ struct entry *cron_entry_put(struct cron *c, struct job *job);
 void cron_entry_remove(struct cron *c, struct entry *e);
 enum { PARENTS_OK = 0, PARENTS_E_UNKNOWN, PARENTS_E_CYCLE };
 /* unknown: the first one that does not exist. */
+bool cron_entry_has_ancestor(const struct cron *c, const struct job *job, const char *wanted);
 int cron_entry_check_parents(const struct cron *c, const struct job *job, const char **unknown);
 void cron_entry_free(struct cron *c, struct entry *e);
 void cron_entry_changed(struct cron *c, struct entry *e); /* write progress and counts at the end of the step */
+/* For load.c: an entry with this definition, not linked to its parents yet; and the linking. */
+struct entry *cron_entry_restore(struct cron *c, struct job *job);
+void cron_entry_link(struct cron *c, struct entry *e);
+/* A run of this definition is gone. */
+void cron_entry_release_spec(struct cron *c, struct entry *e, const struct job *spec);
 int64_t cron_next_version(struct cron *c);
 
 /* -- due.c: moments --------------------------------------------------------------------------------------------- */
@@ -252,6 +266,10 @@ struct run_options {
     bool waits_for_older;
 };
 struct run *cron_run_start(struct cron *c, struct entry *e, const struct run_options *o);
+/* A bare one, for load.c; in its entry, in no queue. */
+struct run *cron_run_new(struct cron *c, struct entry *e, struct job *spec, const char *id);
+/* Its last task has ended and there will be no other: record, children, gone. */
+void cron_run_finish(struct cron *c, struct run *r, bool is_success, const char *reason);
 void cron_run_stop(struct cron *c, struct run *r, const char *reason); /* ends as FAILED once its tasks have ended */
 struct run *cron_run_find(const struct entry *e, const char *id);
 void cron_run_on_timer(struct cron *c, struct run *r);
@@ -278,10 +296,14 @@ void cron_run_skip(struct cron *c, struct entry *e, const struct skip *s);
 
 struct task *cron_task_new(struct cron *c, struct run *r, int64_t index, const char *id);
 void cron_task_free(struct cron *c, struct task *t);
-void cron_task_kill(struct cron *c, struct task *t, const char *reason);
+void cron_task_kill(struct cron *c, struct task *t, const char *reason); /* reason outlives the task */
+/* The newest ended tasks of a run are kept for its record. */
+void cron_run_note_ended(struct cron *c, const struct task *t, enum task_end how, const char *message);
+void cron_ended_task_deinit(struct ended_task *t);
 void cron_task_set_state(struct cron *c, struct task *t, enum task_state s);
 void cron_task_set_timer(struct cron *c, struct task *t);
 void cron_task_on_timer(struct cron *c, struct task *t);
+void cron_task_send_kill(struct cron *c, struct task *t);
 void cron_tasks_resend_kills(struct cron *c);
 const char *cron_task_state_name(const struct task *t); /* "TASK_RUNNING" */
 const char *cron_task_end_name(enum task_end e);
@@ -296,8 +318,17 @@ void cron_update_demand(struct cron *c);
 
 struct array *array_new(int64_t count, int64_t parallel);
 struct array *array_free(struct array *a); /* accepts NULL, returns NULL */
-/* The index that is to be launched next, -1: none now. */
-int64_t array_peek(const struct array *a, size_t live, int64_t now_ms);
+/* Is there an index to launch now, beside `live` tasks? Retries count as live ones, so that they stay few. */
+bool array_has_next(const struct array *a, size_t live);
+/* Takes it; *attempt is that of the new task. */
+int64_t array_take(struct array *a, unsigned *attempt);
+void array_retry(struct array *a, int64_t index, unsigned attempt, int64_t at_ms);
+int64_t array_retry_ms(const struct array *a); /* when the next retry is due, INT64_MAX: none waits */
+void array_wake(struct array *a, int64_t now_ms);
+void array_fail(struct array *a, int64_t index);
+bool array_has_failed(const struct array *a, int64_t index);
+const uint8_t *array_chunk(const struct array *a, int64_t index); /* ARRAY_CHUNK / 8 bytes, NULL: none failed */
+void array_load_chunk(struct array *a, int64_t chunk, const uint8_t *bits);
 bool array_is_done(const struct array *a, size_t live);
 
 /* -- graph.c ---------------------------------------------------------------------------------------------------- */
@@ -308,6 +339,7 @@ void cron_graph_join(struct cron *c, struct graph *g, struct run *r);
 /* The run has ended: starts children, or says why not. Before the run leaves the graph. */
 void cron_graph_advance(struct cron *c, struct run *r, bool is_success);
 void cron_graph_leave(struct cron *c, struct run *r);
+void cron_graph_free(struct cron *c, struct graph *g);
 /* Children start as after a success, without a run (Chronos's PUT /job/success). */
 void cron_graph_mark_success(struct cron *c, struct entry *e);
 
@@ -315,26 +347,41 @@ void cron_graph_mark_success(struct cron *c, struct entry *e);
 
 void cron_store_framework(struct cron *c);
 void cron_store_job(struct cron *c, const struct entry *e);
-void cron_forget_job(struct cron *c, const struct entry *e);
+void cron_forget_job(struct cron *c, struct entry *e); /* its history as well */
 void cron_store_old_spec(struct cron *c, const struct job *j);
 void cron_forget_old_spec(struct cron *c, const struct job *j);
 void cron_store_dirty(struct cron *c);
 void cron_forget_run(struct cron *c, struct run *r);
 void cron_store_task(struct cron *c, const struct task *t); /* of arrays; plain runs hold theirs */
 void cron_forget_task(struct cron *c, const struct task *t);
-void cron_store_history(struct cron *c, struct entry *e, int64_t ordinal, struct buf *record); /* empties record */
+void cron_forget_index(struct cron *c, const struct run *r, int64_t index);
+unsigned cron_bucket(const char *job_id); /* 0..255 */
+void cron_store_array_retry(struct cron *c, const struct run *r, int64_t index, unsigned attempt);
+void cron_store_array_chunk(struct cron *c, const struct run *r, int64_t index);
+/* Adds a record and drops the oldest beyond the maximum. Empties and releases record. */
+void cron_store_history(struct cron *c, struct entry *e, struct buf *record);
+void cron_forget_graph(struct cron *c, const struct graph *g);
 int cron_load(struct cron *c, const struct kit_item *items, size_t count);
 
 /* -- views.c: JSON of the APIs ---------------------------------------------------------------------------------- */
 
 void cron_view_run(const struct cron *c, const struct run *r, struct json_writer *w);
+/* The records of the history: a whole run, and moments that did not run. */
+void cron_view_ended_run(const struct cron *c, const struct run *r, enum run_state state, const char *reason,
+                         struct json_writer *w);
+void cron_view_skip(const struct cron *c, const struct entry *e, const struct skip *s, int64_t ordinal,
+                    struct json_writer *w);
 void cron_view_job(const struct cron *c, const struct entry *e, unsigned embed, bool is_list, struct json_writer *w);
+void cron_view_job_members(const struct cron *c, const struct entry *e, unsigned embed, bool is_list,
+                           struct json_writer *w);
+void cron_view_runs(const struct cron *c, const struct entry *e, struct json_writer *w); /* live ones */
 void cron_view_schedule(const struct entry *e, struct json_writer *w);
 void cron_put_time(struct json_writer *w, const char *key, int64_t wall_ms); /* null if 0 */
 
 /* -- publish.c: the event stream -------------------------------------------------------------------------------- */
 
 void cron_publish_job(struct cron *c, const char *type, const struct entry *e);
+void cron_publish_skip(struct cron *c, const struct entry *e, const struct skip *s);
 void cron_publish_run(struct cron *c, const char *type, const struct run *r, enum run_state state, const char *reason);
 
 /* -- requests*.c ------------------------------------------------------------------------------------------------ */
@@ -351,4 +398,7 @@ void cron_chronos_on_request(struct cron *c, const struct cron_request *r);
 
 /* -- reads.c: answers that need the history --------------------------------------------------------------------- */
 
+/* The request wants ended runs: it is answered when they are read. */
+void cron_read_for(struct cron *c, const struct cron_request *r);
+void cron_reads_free(struct cron *c);
 void cron_on_read_done(struct cron *c, const struct kit_event *in);

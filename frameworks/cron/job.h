@@ -26,6 +26,9 @@
 #define JOB_CATCH_UP_MAX 1000
 #define JOB_CATCH_UP_DEFAULT 10
 #define JOB_NEVER INT64_MAX
+#define JOB_MAX_LAUNCH_DELAY_S 3600 /* defaults */
+#define JOB_RETRY_DELAY_MS 1000
+#define JOB_STARTING_DEADLINE_MS 900000
 
 enum job_operator { JOB_IS, JOB_LIKE, JOB_UNLIKE };
 struct job_constraint {
@@ -136,6 +139,8 @@ struct job {
 struct job *job_new(void); /* one reference, all zero but the defaults of D.3 */
 struct job *job_ref(struct job *j);
 struct job *job_unref(struct job *j); /* accepts NULL, returns NULL */
+
+struct schedule *schedule_copy(const struct schedule *s, struct chunks *chunks);
 
 /* [\w.-]+ of Chronos, of which Metronome's pattern is a part; at most JOB_ID_MAX. */
 bool job_id_is_valid(const char *id);

@@ -13,10 +13,10 @@ static void complain(struct problems *out, const char *path, const char *code)
     problems_add(out, path[0] ? path : "/", "%s", code);
 }
 
-static bool is_word(const char *const *words, const char *s)
+static bool is_word(const struct schema *t, const char *s)
 {
-    for (; *words; words++) {
-        if (strcasecmp(*words, s) == 0)
+    for (const char *const *words = t->words; *words; words++) {
+        if (t->is_exact ? strcmp(*words, s) == 0 : strcasecmp(*words, s) == 0)
             return true;
     }
     return false;
@@ -32,7 +32,7 @@ static void check_string(const struct schema *t, const json_t *v, const char *pa
     size_t len = json_string_length(v);
     if (strlen(s) != len)
         complain(out, path, "error.pattern");
-    else if (t->words && !is_word(t->words, s))
+    else if (t->words && !is_word(t, s))
         complain(out, path, "error.unknown.enum.literal");
     else if (len < t->length_min)
         complain(out, path, "error.minLength");
@@ -62,6 +62,23 @@ static void check_number(const struct schema *t, const json_t *v, const char *pa
         complain(out, path, "error.max");
 }
 
+static void check_unknown(const struct schema *t, const json_t *v, const char *path, struct problems *out)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)v, key, value)
+    {
+        const struct schema_field *f = t->fields;
+        while (f->name && strcmp(f->name, key) != 0)
+            f++;
+        if (f->name == NULL) {
+            char below[PROBLEM_PATH_MAX];
+            (void)snprintf(below, sizeof(below), "%s/%s", path, key); /* a long key is cut in the message */
+            complain(out, below, "error.additionalProperties");
+        }
+    }
+}
+
 static void check_fields(const struct schema *t, const json_t *v, const char *path, struct problems *out)
 {
     for (const struct schema_field *f = t->fields; f && f->name; f++) {
@@ -73,6 +90,8 @@ static void check_fields(const struct schema *t, const json_t *v, const char *pa
         else if (f->is_required)
             complain(out, below, "error.path.missing");
     }
+    if (t->is_closed)
+        check_unknown(t, v, path, out);
 }
 
 static void check_array(const struct schema *t, const json_t *v, const char *path, struct problems *out)
@@ -137,7 +156,7 @@ void schema_check(const struct schema *t, const json_t *v, const char *path, str
         return;
     case SCHEMA_OBJECT_OR_WORD:
         if (json_is_string(v)) {
-            if (!is_word(t->words, json_string_value(v)))
+            if (!is_word(t, json_string_value(v)))
                 complain(out, path, "error.unknown.enum.literal");
             return;
         }
@@ -160,7 +179,7 @@ void schema_check(const struct schema *t, const json_t *v, const char *path, str
     case SCHEMA_NUMBER_OR_WORD:
         if (!json_is_string(v))
             check_number(t, v, path, out);
-        else if (!is_word(t->words, json_string_value(v)))
+        else if (!is_word(t, json_string_value(v)))
             complain(out, path, "error.unknown.enum.literal");
         return;
     case SCHEMA_ANY:

@@ -27,6 +27,8 @@ struct schema {
     double min, max;               /* both 0: int32 range, or any finite number */
     size_t length_min, length_max; /* of strings (bytes) and arrays; length_max 0: no bound */
     const char *const *words;      /* NULL-terminated; compared without case */
+    bool is_closed;                /* of objects: other keys than fields are refused */
+    bool is_exact;                 /* of words: case counts */
 };
 struct schema_field {
     const char *name;
@@ -34,8 +36,8 @@ struct schema_field {
     bool is_required;
 };
 
-/* Checks value, known at path ("" for the top), and adds a problem for each violation. Unknown keys are ignored. null
- * counts as absent. */
+/* Checks value, known at path ("" for the top), and adds a problem for each violation. Unknown keys are ignored
+ * unless the object is closed. null counts as absent. */
 void schema_check(const struct schema *type, const json_t *value, const char *path, struct problems *out);
 
 /* A deep copy without nulls: everything after the schema check may treat absent and null alike. */

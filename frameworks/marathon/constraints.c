@@ -11,6 +11,7 @@
 #include "common/base/map.h"
 #include "common/base/text.h"
 #include "common/resource/resource.h"
+#include "frameworks/kit/agent_value.h"
 #include "frameworks/kit/pattern.h"
 
 struct group {    /* instances that share a value */
@@ -31,35 +32,6 @@ struct spread {
     struct dimension *dimensions;
 };
 
-static const char *attribute_value(const Mesos__V1__Offer *offer, const char *field, struct arena *arena)
-{
-    for (size_t i = 0; i < offer->n_attributes; i++) {
-        if (strcmp(offer->attributes[i]->name, field) != 0)
-            continue;
-        struct buf b;
-        buf_init(&b, 0);
-        attribute_format(offer->attributes[i], &b);
-        char *text = buf_steal_str(&b);
-        const char *copy = arena_strdup(arena, text);
-        free(text);
-        buf_deinit(&b);
-        return copy;
-    }
-    return NULL;
-}
-
-static const char *agent_value(const Mesos__V1__Offer *offer, const char *field, struct arena *arena)
-{
-    const Mesos__V1__DomainInfo__FaultDomain *domain = offer->domain ? offer->domain->fault_domain : NULL;
-    if (strcmp(field, "hostname") == 0 || strcmp(field, "@hostname") == 0)
-        return offer->hostname;
-    if (strcmp(field, "@region") == 0)
-        return domain ? domain->region->name : NULL;
-    if (strcmp(field, "@zone") == 0)
-        return domain ? domain->zone->name : NULL;
-    return attribute_value(offer, field, arena);
-}
-
 const char **constraint_values(const struct app *app, const Mesos__V1__Offer *offer, struct arena *arena)
 {
     const char **values = arena_new_array(arena, const char *, app->constraint_count + 1);
@@ -78,22 +50,6 @@ bool constraints_name_region(const struct app *app)
     return false;
 }
 
-/* Numbers are compared as scalar attributes are written: at most three decimals, halves to even. */
-static char *canonical_number(const char *value)
-{
-    double d;
-    if (text_to_double(value, &d) != 0 || fabs(d) > 1e15)
-        return xstrdup(value);
-    char text[64];
-    (void)snprintf(text, sizeof(text), "%.3f", rint(d * 1000) / 1000); /* fits: 16 digits and 3 decimals */
-    size_t n = strlen(text);
-    while (n > 0 && text[n - 1] == '0')
-        n--;
-    if (n > 0 && text[n - 1] == '.')
-        n--;
-    return xstrndup(text, n);
-}
-
 struct spread *spread_new(const struct app *app)
 {
     struct spread *s = xcalloc(1, sizeof(*s));
@@ -106,7 +62,7 @@ struct spread *spread_new(const struct app *app)
         if (c->op == APP_LIKE || c->op == APP_UNLIKE)
             d->pattern = pattern_new(c->value, NULL); /* validated; matches nothing otherwise */
         if (c->op == APP_IS)
-            d->wanted = canonical_number(c->value);
+            d->wanted = agent_value_canonical(c->value);
         if (c->value && text_to_int64(c->value, &d->number) != 0)
             d->number = 0;
     }

@@ -4,25 +4,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
-
-#define NANOSECONDS 1000000000LL
-
-static Mesos__V1__Labels *labels_of(const struct pairs *pairs, struct arena *a)
-{
-    if (pairs->count == 0)
-        return NULL;
-    Mesos__V1__Labels *out = arena_new_one(a, Mesos__V1__Labels);
-    mesos__v1__labels__init(out);
-    out->labels = arena_new_array(a, Mesos__V1__Label *, pairs->count);
-    for (size_t i = 0; i < pairs->count; i++) {
-        Mesos__V1__Label *l = arena_new_one(a, Mesos__V1__Label);
-        mesos__v1__label__init(l);
-        l->key = (char *)pairs->items[i].key;
-        l->value = (char *)pairs->items[i].value;
-        out->labels[out->n_labels++] = l;
-    }
-    return out;
-}
+#include "frameworks/kit/task_parts.h"
 
 static void add_port(Mesos__V1__Ports *ports, const struct app_port *definition, uint32_t number, const char *protocol,
                      struct arena *a)
@@ -32,7 +14,7 @@ static void add_port(Mesos__V1__Ports *ports, const struct app_port *definition,
     p->number = number;
     p->name = (char *)definition->name;
     p->protocol = (char *)protocol;
-    p->labels = labels_of(&definition->labels, a);
+    p->labels = task_labels(&definition->labels, a);
     ports->ports[ports->n_ports++] = p;
 }
 
@@ -77,15 +59,7 @@ static Mesos__V1__CommandInfo *command_of(const struct task_request *r, struct a
     c->uris = arena_new_array(a, Mesos__V1__CommandInfo__URI *, app->fetch_count + 1);
     for (size_t i = 0; i < app->fetch_count; i++) {
         const struct app_fetch *f = &app->fetch[i];
-        Mesos__V1__CommandInfo__URI *u = arena_new_one(a, Mesos__V1__CommandInfo__URI);
-        mesos__v1__command_info__uri__init(u);
-        u->value = (char *)f->uri;
-        u->has_extract = u->has_executable = u->has_cache = 1;
-        u->extract = f->extract;
-        u->executable = f->executable;
-        u->cache = f->cache;
-        u->output_file = (char *)f->dest_path;
-        c->uris[c->n_uris++] = u;
+        c->uris[c->n_uris++] = task_uri(f->uri, f->dest_path, f->extract, f->executable, f->cache, a);
     }
     return c;
 }
@@ -206,31 +180,12 @@ static Mesos__V1__ContainerInfo *container_of_app(const struct app *app, struct 
 {
     if (!app->has_container || app->volume_count == 0)
         return NULL;
-    Mesos__V1__ContainerInfo *c = arena_new_one(a, Mesos__V1__ContainerInfo);
-    mesos__v1__container_info__init(c);
-    c->type = MESOS__V1__CONTAINER_INFO__TYPE__MESOS;
-    c->volumes = arena_new_array(a, Mesos__V1__Volume *, app->volume_count);
+    Mesos__V1__Volume **volumes = arena_new_array(a, Mesos__V1__Volume *, app->volume_count);
     for (size_t i = 0; i < app->volume_count; i++) {
-        Mesos__V1__Volume *v = arena_new_one(a, Mesos__V1__Volume);
-        mesos__v1__volume__init(v);
-        v->container_path = (char *)app->volumes[i].container_path;
-        v->host_path = (char *)app->volumes[i].host_path;
-        v->mode = app->volumes[i].is_read_only ? MESOS__V1__VOLUME__MODE__RO : MESOS__V1__VOLUME__MODE__RW;
-        c->volumes[c->n_volumes++] = v;
+        const struct app_volume *v = &app->volumes[i];
+        volumes[i] = task_host_volume(v->container_path, v->host_path, v->is_read_only, a);
     }
-    return c;
-}
-
-static Mesos__V1__KillPolicy *kill_policy_of(const struct app *app, struct arena *a)
-{
-    if (app->kill_grace_s < 0)
-        return NULL;
-    Mesos__V1__KillPolicy *k = arena_new_one(a, Mesos__V1__KillPolicy);
-    mesos__v1__kill_policy__init(k);
-    k->grace_period = arena_new_one(a, Mesos__V1__DurationInfo);
-    mesos__v1__duration_info__init(k->grace_period);
-    k->grace_period->nanoseconds = app->kill_grace_s * NANOSECONDS;
-    return k;
+    return task_container(volumes, app->volume_count, a);
 }
 
 Mesos__V1__TaskInfo *marathon_task_info(const struct task_request *r, struct arena *a)
@@ -240,12 +195,8 @@ Mesos__V1__TaskInfo *marathon_task_info(const struct task_request *r, struct are
     Mesos__V1__TaskInfo *t = arena_new_one(a, Mesos__V1__TaskInfo);
     mesos__v1__task_info__init(t);
     t->name = arena_strdup(a, name);
-    t->task_id = arena_new_one(a, Mesos__V1__TaskID);
-    mesos__v1__task_id__init(t->task_id);
-    t->task_id->value = arena_strdup(a, r->task_id);
-    t->agent_id = arena_new_one(a, Mesos__V1__AgentID);
-    mesos__v1__agent_id__init(t->agent_id);
-    t->agent_id->value = arena_strdup(a, r->agent_id);
+    t->task_id = task_id_of(r->task_id, a);
+    t->agent_id = task_agent_id_of(r->agent_id, a);
     t->resources = r->resources;
     t->n_resources = r->resource_count;
     t->command = command_of(r, a);
@@ -255,8 +206,8 @@ Mesos__V1__TaskInfo *marathon_task_info(const struct task_request *r, struct are
     t->limits = arena_new_array(a, Mesos__V1__TaskInfo__LimitsEntry *, 2);
     add_limit(t, "cpus", r->app->cpus_limit, a);
     add_limit(t, "mem", r->app->mem_limit, a);
-    t->kill_policy = kill_policy_of(r->app, a);
-    t->labels = labels_of(&r->app->labels, a);
+    t->kill_policy = task_kill_policy((double)r->app->kill_grace_s, a);
+    t->labels = task_labels(&r->app->labels, a);
     t->discovery = discovery_of(r, t->name, a);
     return t;
 }
