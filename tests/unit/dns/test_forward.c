@@ -247,6 +247,106 @@ static void test_forward__cache_ages_and_ends(void **state)
     assert_int_equal(count_of(FORWARD_SEND), 2);
 }
 
+/* A denial with the SOA of its zone. */
+static void deny(const struct sent *s, unsigned rcode, uint32_t ttl, uint32_t minimum)
+{
+    static const uint8_t soa[12 + 22] = {0xc0, 12, 0, DNS_TYPE_SOA, 0, 1, 0, 0, 0, 0, 0, 22};
+    uint8_t out[512];
+    size_t len = make_answer(s, rcode, 0, 0, out) - DNS_OPT_BYTES;
+    memcpy(out + len, soa, sizeof(soa));
+    dns_put32(out + len + 6, ttl);
+    dns_put32(out + len + sizeof(soa) - 4, minimum);
+    dns_put16(out + 8, 1);
+    dns_put16(out + 10, 0);
+    step(
+        (struct dns_forward_event){.type = FORWARD_ANSWER, .attempt = s->attempt, .packet = out, .len = len + sizeof(soa)});
+}
+
+/* Denials are kept for the lesser of the SOA's TTL and minimum, everything at most for a minute, failures never. */
+static void test_forward__how_long_the_cache_keeps(void **state)
+{
+    static const struct {
+        unsigned rcode, count;
+        uint32_t ttl, minimum; /* minimum of denials */
+        int64_t kept_s;
+    } rows[] = {
+        {DNS_NXDOMAIN, 0, 50, 20, 20},    {DNS_NXDOMAIN, 0, 20, 50, 20}, {DNS_NOERROR, 0, 30, 40, 30},
+        {DNS_NOERROR, 1, 86400, 0, 60},   {DNS_NOERROR, 1, 0, 0, 0},     {DNS_NXDOMAIN, 0, 86400, 86400, 60},
+        {DNS_NOERROR, 1, 1u << 31, 0, 0}, /* no TTL but an attack or a mistake */
+        {DNS_SERVFAIL, 0, 60, 60, 0},     {DNS_REFUSED, 0, 60, 60, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "n%zu.example", i);
+        ask(1, name);
+        struct sent a = sent_of(0);
+        if (rows[i].count > 0)
+            answer(&a, rows[i].rcode, rows[i].count, rows[i].ttl);
+        else
+            deny(&a, rows[i].rcode, rows[i].ttl, rows[i].minimum);
+        if (rows[i].kept_s == 0) {
+            ask(2, name);
+            assert_int_equal(count_of(FORWARD_REPLY), 0);
+            continue;
+        }
+        now += rows[i].kept_s * 1000 - 1;
+        ask(2, name);
+        assert_int_equal(count_of(FORWARD_SEND), 0);
+        assert_int_equal(dns_get16(effect_of(FORWARD_REPLY, 0)->packet + 2) & 15, rows[i].rcode);
+        now += 1;
+        ask(3, name);
+        assert_int_equal(count_of(FORWARD_REPLY), 0);
+    }
+}
+
+/* Zones in zones: the longest whole-label suffix decides. */
+static void test_forward__longest_zone_decides(void **state)
+{
+    static const struct {
+        const char *name;
+        uint8_t last; /* of the server's address 10.x.0.1 */
+    } rows[] = {{"a.corp.test", 1},
+                {"corp.test", 1},
+                {"x.dev.corp.test", 2},
+                {"DEV.corp.test", 2},
+                {"xdev.corp.test", 1},
+                {"xcorp.test", 0},
+                {"test", 0},
+                {"dev", 0}};
+    (void)state;
+    strcpy(zones[2].name, "dev.corp.test");
+    zones[2].resolvers[0] = (struct dns_endpoint){{4, {10, 2, 0, 1}}, 53};
+    zones[2].resolver_count = 1;
+    dns_forward_free(forward);
+    forward = dns_forward_new(
+        &(struct dns_forward_config){.zones = zones, .zone_count = 3, .timeout_ms = 5000, .udp_bytes_max = 4096});
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        ask(i, rows[i].name);
+        assert_int_equal(effect_of(FORWARD_SEND, 0)->server->ip.bytes[1], rows[i].last);
+    }
+}
+
+/* Ids come from the event's randomness, another one for each server; the question goes out in the client's spelling. */
+static void test_forward__ids_are_drawn(void **state)
+{
+    bool seen[65536] = {false};
+    unsigned distinct = 0;
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof(name), "wWw%u.eXample", i);
+        ask(1, name);
+        for (size_t s = 0; s < 2; s++) {
+            struct sent a = sent_of(s);
+            distinct += !seen[dns_get16(a.packet)];
+            seen[dns_get16(a.packet)] = true;
+            assert_memory_equal(a.packet + 13, "wWw", 3);
+        }
+    }
+    assert_true(distinct > 380);
+}
+
 static void test_forward__cache_is_bounded(void **state)
 {
     struct dns_forward_counts counts;
@@ -343,6 +443,9 @@ int main(void)
         TEST(test_forward__answers_must_fit),
         TEST(test_forward__same_question_is_asked_once),
         TEST(test_forward__cache_ages_and_ends),
+        TEST(test_forward__how_long_the_cache_keeps),
+        TEST(test_forward__longest_zone_decides),
+        TEST(test_forward__ids_are_drawn),
         cmocka_unit_test_setup_teardown(test_forward__cache_is_bounded, setup_one, teardown),
         TEST(test_forward__silence_moves_on_and_ends),
         cmocka_unit_test_setup_teardown(test_forward__old_servers_are_asked_without_edns, setup_one, teardown),

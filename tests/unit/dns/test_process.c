@@ -47,7 +47,7 @@
 static struct fake_master master;
 static pid_t child;
 static unsigned port;
-static uint16_t http_port;
+static uint16_t http_port, dcos_port;
 static int upstream_fd = -1, upstream_tcp = -1;
 static pthread_t upstream_thread;
 static _Atomic unsigned upstream_asked;
@@ -192,9 +192,9 @@ static const char *output_of(const char *format, ...)
         }                                                                                                                  \
     } while (0)
 
-static void http_get(const char *path, char *out, size_t size)
+static void http_get_at(uint16_t at, const char *path, char *out, size_t size)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(http_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(at), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     char request[256];
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     size_t len = 0;
@@ -206,6 +206,22 @@ static void http_get(const char *path, char *out, size_t size)
         len += (size_t)n;
     out[len] = '\0';
     close(fd);
+}
+
+static void http_get(const char *path, char *out, size_t size)
+{
+    http_get_at(http_port, path, out, size);
+}
+
+static double metric_of(const char *name)
+{
+    static char text[1 << 17];
+    char line[128];
+    http_get("/metrics", text, sizeof(text));
+    (void)snprintf(line, sizeof(line), "\n%s ", name);
+    const char *at = strstr(text, line);
+    assert_non_null(at);
+    return strtod(at + strlen(line), NULL);
 }
 
 /* -- life cycle -------------------------------------------------------------------------------------------------- */
@@ -221,7 +237,7 @@ static uint16_t free_port(void)
     return ntohs(a.sin_port);
 }
 
-static int start(const char *extra_flag)
+static int start(const char *flag, const char *another)
 {
     char where[64], http[64], resolvers[64], line[128] = "", ready[16];
     int fds[2];
@@ -239,7 +255,7 @@ static int start(const char *extra_flag)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)setenv(READY_FD_VARIABLE, ready, 1);
         (void)execl("/proc/self/exe", "dns", where, http, resolvers, "--port=0", "--threads=2", "--timeout=1secs",
-                    "--logging_level=warning", "--vip_range=127.64.0.0/10", extra_flag, NULL);
+                    "--logging_level=warning", "--vip_range=127.64.0.0/10", flag, another, NULL);
         _exit(127);
     }
     close(fds[1]);
@@ -253,7 +269,7 @@ static int start(const char *extra_flag)
 static int setup(void **state)
 {
     (void)state;
-    start(NULL);
+    start(NULL, NULL);
     (void)wait_for("web.marathon.mesos", 2);
     return 0;
 }
@@ -261,7 +277,24 @@ static int setup(void **state)
 static int setup_refusing(void **state)
 {
     (void)state;
-    return start("--allow=10.0.0.0/8");
+    return start("--allow=10.0.0.0/8", NULL);
+}
+
+static int setup_limited(void **state)
+{
+    (void)state;
+    return start("--tcp_connections=4", "--tcp_idle=500ms");
+}
+
+static int setup_dcos(void **state)
+{
+    char flag[64];
+    (void)state;
+    dcos_port = free_port();
+    (void)snprintf(flag, sizeof(flag), "--dcos_http_port=%u", dcos_port);
+    start("--cluster_key=k3y", flag);
+    (void)wait_for("web.marathon.mesos", 2);
+    return 0;
 }
 
 static int teardown(void **state)
@@ -330,6 +363,12 @@ static void test_process__large_answers_by_tcp(void **state)
     assert_string_equal(output_of(DIG "+bufsize=4096 +notcp +ignore +short many.marathon.mesos | wc -l", port), "60\n");
 }
 
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 static void test_process__changes_within_10_ms(void **state)
 {
     int64_t taken[21];
@@ -340,10 +379,27 @@ static void test_process__changes_within_10_ms(void **state)
         (void)wait_for("quick.marathon.mesos", i % 2 == 0 ? 1 : 0);
         taken[i] = now_us() - start;
     }
-    int64_t best = taken[0];
-    for (unsigned i = 1; i < 21; i++)
-        best = taken[i] < best ? taken[i] : best;
-    assert_true(best < 10000); /* the best of many: the machine may be busy with other things */
+    qsort(taken, 21, sizeof(taken[0]), by_value);
+    print_message("from an event at the master to its answer: median %.2f ms, longest %.2f ms\n", (double)taken[10] / 1000,
+                  (double)taken[20] / 1000);
+    assert_true(taken[0] < 10000); /* the best of many: the machine may be busy with other things */
+}
+
+/* Whatever the machine is busy with: once the event was read and one more turn of the loop is over, the very next question
+ * is answered by it. */
+static void test_process__a_change_takes_one_turn(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        double before = metric_of("muster_dns_stream_events");
+        fake_master_send(&master, i % 2 == 0 ? ADDED(TASK("turn.1", "turn", "10.7.0.2")) : GONE("turn.1"));
+        int64_t start_us = now_us();
+        while (metric_of("muster_dns_stream_events") == before)
+            assert_true(now_us() - start_us < 5000000);
+        (void)metric_of("muster_dns_stream_events"); /* the turn */
+        assert_int_equal(answers_of("turn.marathon.mesos"), i % 2 == 0);
+    }
+    assert_true(metric_of("muster_dns_publish_ms_max") < 10);
 }
 
 static void test_process__forwards(void **state)
@@ -443,6 +499,131 @@ static void test_process__tcp_pipelines_and_outlives_nonsense(void **state)
     assert_int_equal(answers_of("web.marathon.mesos"), 2);
 }
 
+static int connect_tcp(void)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    return fd;
+}
+
+static size_t put_question(uint8_t *out)
+{
+    size_t n = dns_test_query(out + 2, 9, "web.marathon.mesos", DNS_TYPE_A, 0);
+    dns_put16(out, (unsigned)n);
+    return n + 2;
+}
+
+static bool is_served(int fd)
+{
+    uint8_t out[128], in[512];
+    struct pollfd p = {fd, POLLIN, 0};
+    size_t len = put_question(out);
+    return send(fd, out, len, MSG_NOSIGNAL) == (ssize_t)len && poll(&p, 1, 3000) == 1 && recv(fd, in, sizeof(in), 0) > 12;
+}
+
+/* Milliseconds until the other side has closed, at most 5 s. */
+static int64_t closed_after_ms(int fd)
+{
+    uint8_t in[65536];
+    int64_t start_us = now_us();
+    struct pollfd p = {fd, POLLIN, 0};
+    while (poll(&p, 1, 5000) == 1 && recv(fd, in, sizeof(in), 0) > 0)
+        assert_true(now_us() - start_us < 5000000);
+    assert_true(p.revents != 0);
+    return (now_us() - start_us) / 1000;
+}
+
+static void test_process__tcp_limits(void **state)
+{
+    int fds[5];
+    uint8_t questions[128];
+    size_t len = put_question(questions), sent = 0;
+    (void)state;
+    (void)wait_for("web.marathon.mesos", 2);
+    for (unsigned i = 0; i < 5; i++) { /* the fifth takes the place of who was silent longest, and that is not the first */
+        fds[i] = connect_tcp();
+        assert_true(is_served(fds[i]));
+        assert_true(i == 4 || is_served(fds[0]));
+    }
+    assert_true(closed_after_ms(fds[1]) < 400);
+    assert_true(is_served(fds[0]));
+    /* the silent ones are closed when their time is over */
+    int64_t silent_ms = closed_after_ms(fds[2]);
+    assert_true(silent_ms < 5000);
+    for (unsigned i = 0; i < 5; i++)
+        close(fds[i]);
+    /* who asks and does not read is not read either, and closed in the end; others are served meanwhile */
+    int slow = connect_tcp();
+    struct pollfd p = {slow, POLLOUT, 0};
+    while (poll(&p, 1, 200) == 1 && !(p.revents & (POLLERR | POLLHUP))) {
+        ssize_t n = send(slow, questions + sent % len, len - sent % len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN)
+            break;
+        sent += n > 0 ? (size_t)n : 0;
+        assert_true(sent < (64u << 20));
+        if (sent % (1u << 20) < len)
+            assert_int_equal(answers_of("web.marathon.mesos"), 2);
+    }
+    assert_int_equal(answers_of("web.marathon.mesos"), 2);
+    int64_t start_us = now_us();
+    while (metric_of("muster_dns_tcp_connections") > 0)
+        assert_true(now_us() - start_us < 5000000);
+    close(slow);
+    int good = connect_tcp();
+    assert_true(is_served(good));
+    close(good);
+}
+
+static void test_process__dcos(void **state)
+{
+    static char text[1 << 20];
+    (void)state;
+    http_get_at(dcos_port, "/v1/version", text, sizeof(text));
+    assert_non_null(strstr(text, "\r\n\r\n{\"Service\":\"dcos-dns\",\"Version\":\""));
+    assert_null(strstr(text, "URL"));
+    http_get_at(dcos_port, "/v1/hosts/web.marathon.agentip.dcos.thisdcos.directory", text, sizeof(text));
+    assert_non_null(
+        strstr(text, "\r\n\r\n[{\"host\":\"web.marathon.agentip.dcos.thisdcos.directory.\",\"ip\":\"10.0.0.1\"}]"));
+    http_get_at(dcos_port, "/v1/services/_leader._tcp.mesos", text, sizeof(text));
+    char expected[256];
+    (void)snprintf(expected, sizeof(expected),
+                   "[{\"service\":\"_leader._tcp.mesos\",\"host\":\"leader.mesos.\",\"ip\":\"127.0.0.1\",\"port\":%u}]",
+                   master.port);
+    assert_non_null(strstr(text, expected));
+    http_get_at(dcos_port, "/v1/services/_nothing._tcp.mesos", text, sizeof(text));
+    assert_non_null(strstr(text, "\r\n\r\n[]"));
+    http_get_at(dcos_port, "/v1/nodes?force", text, sizeof(text));
+    assert_non_null(strstr(text, "[{\"private_ip\":\"10.0.0.1\",\"public_ips\":[],\"hostname\":\"h\",\"updated\":\"20"));
+    assert_non_null(
+        strstr(text, "{\"private_ip\":\"127.0.0.1\",\"public_ips\":[],\"hostname\":\"127.0.0.1\",\"updated\":\"20"));
+    http_get_at(dcos_port, "/v1/records", text, sizeof(text));
+    assert_non_null(strstr(text, "{\"name\":\"ready.spartan.\",\"host\":\"127.0.0.1\",\"rtype\":\"A\"}"));
+    static const char *const missing[] = {"/v1/config", "/v1/enumerate"};
+    for (size_t i = 0; i < 2; i++) {
+        http_get_at(dcos_port, missing[i], text, sizeof(text));
+        assert_non_null(strstr(text, "501 "));
+    }
+    static const char *const metrics[] = {"/v1/metrics", "/v1/metrics/default", "/v1/metrics/dns",
+                                          "/v1/metrics/mesos_listener"};
+    for (size_t i = 0; i < 4; i++) {
+        http_get_at(dcos_port, metrics[i], text, sizeof(text));
+        assert_non_null(strstr(text, "dns_zone_records{zone=\"l4lb.thisdcos.directory\"} 1\n"));
+    }
+    http_get_at(dcos_port, "/lashup/key", text, sizeof(text));
+    assert_non_null(strstr(text, "404 "));
+    need_dig();
+    assert_string_equal(output_of(DIG "+short web.marathon.agentip.dcos.k3y.dcos.directory", port), "10.0.0.1\n");
+    assert_string_equal(output_of(DIG "+short web.marathon.mesos.K3Y.dcos.directory | sort", port), "10.9.0.1\n10.9.0.2\n");
+    assert_string_equal(output_of(DIG "+noall +answer ready.spartan", port), "ready.spartan.\t\t5\tIN\tA\t127.0.0.1\n");
+    /* another cluster's key is not ours: forwarded */
+    assert_string_equal(output_of(DIG "+short web.marathon.mesos.other.dcos.directory", port), "192.0.2.0\n");
+    assert_non_null(
+        strstr(output_of(DIG "web.marathon.mesos.thisdcos.global", port), "web.marathon.mesos.thisdcos.global. 5 IN A"));
+    assert_non_null(strstr(output_of(DIG "spartan NS", port), "spartan.\t\t3600\tIN\tNS\tns.spartan."));
+}
+
 static void test_process__strangers_are_refused(void **state)
 {
     uint8_t packet[512], out[512];
@@ -462,10 +643,13 @@ int main(int argc, char **argv)
         TEST(test_process__dig),
         TEST(test_process__large_answers_by_tcp),
         TEST(test_process__changes_within_10_ms),
+        TEST(test_process__a_change_takes_one_turn),
         TEST(test_process__forwards),
         TEST(test_process__old_picture_serves_until_the_new_one_is_there),
         TEST(test_process__http),
         TEST(test_process__tcp_pipelines_and_outlives_nonsense),
+        cmocka_unit_test_setup_teardown(test_process__tcp_limits, setup_limited, teardown),
+        cmocka_unit_test_setup_teardown(test_process__dcos, setup_dcos, teardown),
         cmocka_unit_test_setup_teardown(test_process__strangers_are_refused, setup_refusing, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
