@@ -38,6 +38,8 @@ static const struct option_def options[] = {
     {"agent_port", OPTION_PORT, offsetof(struct up, agent_port), "5051", "port of the first agent; the next follow", 0, 0,
      0},
     {"marathon_port", OPTION_PORT, offsetof(struct up, marathon_port), "8080", "port of the service scheduler", 0, 0, 0},
+    {"dns", OPTION_BOOL, offsetof(struct up, dns), "true", "start a name server", 0, 0, 0},
+    {"lb", OPTION_BOOL, offsetof(struct up, lb), "true", "start a balancer", 0, 0, 0},
     {"dns_port", OPTION_PORT, offsetof(struct up, dns_port), "8053", "port of the name server, UDP and TCP", 0, 0, 0},
     {"dns_http_port", OPTION_PORT, offsetof(struct up, dns_http_port), "8123", "port of the name server's HTTP API", 0, 0,
      0},
@@ -96,15 +98,16 @@ static void print_missing_isolation(struct up *u, const json_t *state)
 /* Lines that work as printed. */
 static void print_example(struct up *u)
 {
-    const char *dns = up_address(u, "dns");
-    const char *colon = strrchr(dns, ':');
-    CHECK(colon != NULL); /* it serves */
     fprintf(u->out, "\nThe example service %s runs in containers. One of its instances, and all of them:\n    curl %s\n",
             u->example_name, u->example_url);
     if (u->vip_url[0] != '\0')
         fprintf(u->out, "    curl %s\n", u->vip_url);
     else
         fprintf(u->out, "    (no address for all of them here: %s)\n", u->vip_problem);
+    const char *dns = up_address(u, "dns");
+    const char *colon = strrchr(dns, ':');
+    if (colon == NULL)
+        return; /* there is none */
     fprintf(u->out, "Their names, and the name of the balanced address:\n");
     static const char *const names[] = {UP_EXAMPLE_NAME, UP_EXAMPLE_VIP_NAME};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

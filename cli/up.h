@@ -30,7 +30,7 @@ struct up_role {
 struct up {
     /* options */
     char *dir, *ip, *zk;
-    bool detach, empty;
+    bool detach, empty, dns, lb;
     int64_t agents, masters;
     uint16_t master_port, agent_port, marathon_port, dns_port, dns_http_port, lb_port;
     char *agent_resources, *vip_range, *plane;

@@ -127,7 +127,12 @@ static void on_probed(void *ctx, const struct http_message *response, int error,
     if (response != NULL && response->status == 200) {
         u->instance_answers = true;
         u->probes = 0;
-        ask_vip(u);
+        if (u->lb) {
+            ask_vip(u);
+        } else {
+            (void)snprintf(u->vip_problem, sizeof(u->vip_problem), "there is no balancer"); /* fits */
+            up_stands(u);
+        }
         return;
     }
     if (++u->probes >= PROBES_MAX) {

@@ -46,12 +46,8 @@ def network():
 
 @pytest.fixture(scope="module")
 def cluster(network, tmp_path_factory):
-    os.environ["MUSTER_ENABLE_FEATURES"] = "task_killing"  # without it nobody is told before a task is gone
-    made = Cluster(tmp_path_factory.mktemp("cluster") / "state")
-    try:
-        made.up("--empty")
-    finally:
-        del os.environ["MUSTER_ENABLE_FEATURES"]
+    made = Cluster(tmp_path_factory.mktemp("cluster") / "state", options=["--lb=false"])
+    made.up("--empty")
     yield made
     done = made.down()
     assert done.returncode == 0, done.stderr + made.logs()
