@@ -349,8 +349,9 @@ static int read_volumes(struct reader *r, const json_t *container)
             rc = get_text(&inner, "mode", "RW", &mode);
         if (rc != 0)
             return rc;
-        if (j->volumes[i].host_path == NULL || j->volumes[i].container_path == NULL || j->volumes[i].host_path[0] != '/')
-            return refuse(r, "container", "a volume needs an absolute hostPath and a containerPath");
+        const char *host = j->volumes[i].host_path, *inside = j->volumes[i].container_path;
+        if (host == NULL || inside == NULL || host[0] != '/' || inside[0] != '/')
+            return refuse(r, "container", "a volume needs hostPath and containerPath, both absolute");
         if (strcmp(mode, "RO") != 0 && strcmp(mode, "RW") != 0)
             return refuse(r, "container", "the mode of a volume is RO or RW");
         j->volumes[i].is_read_only = strcmp(mode, "RO") == 0;

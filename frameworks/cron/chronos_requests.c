@@ -9,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "frameworks/cron/chronos_core.h"
+#include "frameworks/cron/job_json.h"
 
 #define BODY_BYTES_MAX (256u << 20) /* 100,000 jobs in full */
 
@@ -94,103 +95,7 @@ static void on_put_job(struct cron *c, const struct cron_request *r)
     reply_done(c, r);
 }
 
-/* -- copies of jobs, for children that change because their parent goes ----------------------------------------------- */
-
-static const char *copy_text(struct chunks *to, const char *s)
-{
-    return s != NULL ? chunks_strdup(to, s) : NULL;
-}
-
-static const char **copy_texts(struct chunks *to, const char *const *from, size_t count)
-{
-    const char **out = chunks_alloc(to, sizeof(*out) * (count + 1));
-    for (size_t i = 0; i < count; i++)
-        out[i] = chunks_strdup(to, from[i]);
-    return out;
-}
-
-static struct pairs copy_pairs(struct chunks *to, const struct pairs *from)
-{
-    struct pairs out = {chunks_alloc(to, sizeof(*out.items) * (from->count + 1)), from->count};
-    for (size_t i = 0; i < from->count; i++)
-        out.items[i] = (struct pair){chunks_strdup(to, from->items[i].key), chunks_strdup(to, from->items[i].value)};
-    return out;
-}
-
-static struct schedule *copy_schedule(struct chunks *to, const struct schedule *from)
-{
-    if (from == NULL)
-        return NULL;
-    struct schedule *s = chunks_alloc(to, sizeof(*s));
-    *s = *from;
-    s->id = chunks_strdup(to, from->id);
-    s->text = chunks_strdup(to, from->text);
-    s->timezone = chunks_strdup(to, from->timezone);
-    return s;
-}
-
-static struct job_chronos *copy_chronos(struct chunks *to, const struct job_chronos *from)
-{
-    if (from == NULL)
-        return NULL;
-    struct job_chronos *own = chunks_alloc(to, sizeof(*own));
-    *own = *from;
-    own->owner = copy_text(to, from->owner);
-    own->owner_name = copy_text(to, from->owner_name);
-    own->executor = copy_text(to, from->executor);
-    own->executor_flags = copy_text(to, from->executor_flags);
-    own->task_info_data = copy_text(to, from->task_info_data);
-    own->schedule_text = copy_text(to, from->schedule_text);
-    return own;
-}
-
-static void copy_lists(struct job *j, const struct job *from)
-{
-    struct chunks *to = &j->chunks;
-    j->constraints = chunks_alloc(to, sizeof(*j->constraints) * (from->constraint_count + 1));
-    for (size_t i = 0; i < from->constraint_count; i++) {
-        const struct job_constraint *k = &from->constraints[i];
-        j->constraints[i] = (struct job_constraint){copy_text(to, k->attribute), k->op, copy_text(to, k->value)};
-    }
-    j->artifacts = chunks_alloc(to, sizeof(*j->artifacts) * (from->artifact_count + 1));
-    for (size_t i = 0; i < from->artifact_count; i++) {
-        j->artifacts[i] = from->artifacts[i];
-        j->artifacts[i].uri = copy_text(to, from->artifacts[i].uri);
-        j->artifacts[i].output_file = copy_text(to, from->artifacts[i].output_file);
-    }
-    j->volumes = chunks_alloc(to, sizeof(*j->volumes) * (from->volume_count + 1));
-    for (size_t i = 0; i < from->volume_count; i++) {
-        j->volumes[i] = from->volumes[i];
-        j->volumes[i].container_path = copy_text(to, from->volumes[i].container_path);
-        j->volumes[i].host_path = copy_text(to, from->volumes[i].host_path);
-    }
-}
-
-/* Everything that is no text or list comes with the assignment. */
-static struct job *copy_job(const struct job *from)
-{
-    struct job *j = job_new();
-    struct chunks *to = &j->chunks;
-    struct chunks own_chunks = j->chunks;
-    unsigned own_refs = j->refs;
-    *j = *from;
-    j->chunks = own_chunks;
-    j->refs = own_refs;
-    j->id = copy_text(to, from->id);
-    j->description = copy_text(to, from->description);
-    j->cmd = copy_text(to, from->cmd);
-    j->user = copy_text(to, from->user);
-    j->network = copy_text(to, from->network);
-    j->args = copy_texts(to, from->args, from->arg_count);
-    j->parents = copy_texts(to, from->parents, from->parent_count);
-    j->env = copy_pairs(to, &from->env);
-    j->labels = copy_pairs(to, &from->labels);
-    j->network_labels = copy_pairs(to, &from->network_labels);
-    copy_lists(j, from);
-    j->schedule = copy_schedule(to, from->schedule);
-    j->chronos = copy_chronos(to, from->chronos);
-    return j;
-}
+/* -- removal ----------------------------------------------------------------------------------------------------- */
 
 static bool has_parent(const struct job *j, const char *id)
 {
@@ -202,13 +107,14 @@ static bool has_parent(const struct job *j, const char *id)
 }
 
 /* The child without this parent: with the parent's schedule if it has one, with the parent's parents if not. */
-static struct job *adopt(const struct job *child, const struct job *parent)
+static struct job *adopt(const struct cron *c, const struct job *child, const struct job *parent)
 {
-    struct job *j = copy_job(child);
+    const struct job_reading how = {.zones = c->config.zones, .wall_ms = c->wall_ms, .with_schedules = true};
+    struct job *j = job_copy(child, &how);
     size_t kept = 0;
     if (parent->schedule != NULL) {
         j->parent_count = 0;
-        j->schedule = copy_schedule(&j->chunks, parent->schedule);
+        j->schedule = schedule_copy(parent->schedule, &j->chunks);
         if (j->chronos != NULL)
             j->schedule->concurrency = j->chronos->is_concurrent ? CONCURRENCY_ALLOW : CONCURRENCY_FORBID;
         j->schedule->is_enabled = !j->is_disabled;
@@ -221,7 +127,7 @@ static struct job *adopt(const struct job *child, const struct job *parent)
     }
     for (size_t i = 0; i < parent->parent_count; i++) {
         if (!has_parent(child, parent->parents[i]))
-            parents[kept++] = copy_text(&j->chunks, parent->parents[i]);
+            parents[kept++] = chunks_strdup(&j->chunks, parent->parents[i]);
     }
     j->parents = parents;
     j->parent_count = kept;
@@ -238,9 +144,8 @@ static void on_delete_job(struct cron *c, const struct cron_request *r, struct e
     struct job *parent = job_ref(e->job);
     size_t count = e->child_count;
     struct entry **children = xmemdup(e->children, sizeof(*children) * count);
-    for (size_t i = 0; i < count; i++) {
-        (void)cron_entry_put(c, adopt(children[i]->job, parent));
-    }
+    for (size_t i = 0; i < count; i++)
+        (void)cron_entry_put(c, adopt(c, children[i]->job, parent)); /* the entry it had */
     free(children);
     stop_runs(c, e, "its job was removed");
     cron_entry_remove(c, e);
@@ -408,8 +313,10 @@ static void on_mark(struct cron *c, const struct cron_request *r, struct entry *
 
 static void on_kill_all(struct cron *c, const struct cron_request *r)
 {
-    for (struct map_entry *m = map_first(&c->entries); m != NULL; m = map_next(m))
+    for (struct map_entry *m = map_first(&c->entries), *next; m != NULL; m = next) {
+        next = map_next(m);
         stop_runs(c, map_value(m), "all tasks were killed through the API");
+    }
     reply_done(c, r);
 }
 
