@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * plane_nft.c - the kernel's NAT as a data plane: a table of our own whose maps say where new connections go. Connections
+ * that are open are the kernel's business: nothing here touches them, also not when we are killed; only when the table goes
+ * for good and nobody else translates addresses, the kernel stops translating theirs. One apply is one transaction. Numbers
+ * of connections are not kept: a counter in each element would cost memory on every node for each of hundreds of thousands
+ * of elements, and start again whenever a slot is given to another back end. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/base/check.h"
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/map.h"
+#include "lb/nft_conntrack.h"
+#include "lb/nft_rules.h"
+#include "lb/plane.h"
+
+#define INSTANCE_MAX 32
+#define LOADS_MAX 8                /* while others change things */
+#define ELEMENTS_BYTES (50u << 10) /* of one message; an element has at most 100 */
+
+/* has and wants are the same object where nothing is to be done. */
+struct nft_vip {
+    struct lb_endpoint at;
+    struct nft_target *has;   /* in the kernel; NULL: nothing */
+    struct nft_target *wants; /* in the plan; NULL: nothing */
+    bool is_dirty;            /* on the list of those to be looked at */
+    bool is_changed;          /* by the transaction being made */
+};
+
+struct nft {
+    struct lb_plane plane;
+    char table[NFT_TABLE_SIZE];
+    int64_t udp_timeout_ms;
+    struct nft_socket socket, watch;
+    struct map vips; /* struct nft_vip by endpoint */
+    struct nft_vip **dirty;
+    size_t dirty_count, dirty_capacity;
+    bool is_loaded;      /* what has says is what was there at this generation */
+    bool must_rebuild;   /* the fixed part is not there as it should be */
+    bool was_touched;    /* somebody else has changed our table, or we may have missed that */
+    uint32_t generation; /* of nf_tables, when we last knew all */
+    char problem[512];   /* of the VIPs that are dirty after a transaction */
+};
+
+static struct nft *of(struct lb_plane *p)
+{
+    return container_of(p, struct nft, plane);
+}
+
+/* -- VIPs -------------------------------------------------------------------------------------------------------- */
+
+static void mark(struct nft *n, struct nft_vip *vip)
+{
+    if (vip->is_dirty)
+        return;
+    if (n->dirty_count == n->dirty_capacity) {
+        n->dirty_capacity = 2 * n->dirty_capacity + 64;
+        n->dirty = xrealloc(n->dirty, n->dirty_capacity * sizeof(n->dirty[0]));
+    }
+    vip->is_dirty = true;
+    n->dirty[n->dirty_count++] = vip;
+}
+
+static struct nft_vip *vip_of(struct nft *n, const struct lb_endpoint *at)
+{
+    struct nft_vip *vip = map_get_n(&n->vips, at, sizeof(*at));
+    if (vip == NULL) {
+        vip = xcalloc(1, sizeof(*vip));
+        vip->at = *at;
+        (void)map_put_n(&n->vips, at, sizeof(*at), vip); /* was not there */
+    }
+    return vip;
+}
+
+static void set_has(struct nft_vip *vip, struct nft_target *has)
+{
+    if (vip->has != vip->wants)
+        free(vip->has);
+    vip->has = has;
+}
+
+static void set_wants(struct nft_vip *vip, struct nft_target *wants)
+{
+    if (vip->wants != vip->has)
+        free(vip->wants);
+    vip->wants = wants;
+}
+
+static void drop(struct nft *n, struct nft_vip *vip)
+{
+    (void)map_remove_n(&n->vips, &vip->at, sizeof(vip->at));
+    set_has(vip, NULL);
+    set_wants(vip, NULL);
+    free(vip);
+}
+
+/* -- elements ---------------------------------------------------------------------------------------------------- */
+
+struct elements {
+    struct nft *n;
+    struct nft_batch *batch;
+    bool is_new;
+    enum nft_map map;
+    struct nlmsghdr *open;
+    struct nlattr *list;
+    int count;
+};
+
+static size_t put_address(uint8_t *to, const struct lb_endpoint *at)
+{
+    size_t len = at->is_ipv6 ? 16 : 4;
+    memcpy(to, at->ip, len);
+    return len;
+}
+
+static size_t put_port(uint8_t *to, const struct lb_endpoint *at)
+{
+    to[0] = (uint8_t)(at->port >> 8);
+    to[1] = (uint8_t)at->port;
+    to[2] = to[3] = 0;
+    return 4;
+}
+
+static size_t make_key(uint8_t *key, const struct lb_endpoint *vip, bool has_slot, uint32_t slot)
+{
+    size_t len = put_address(key, vip);
+    memset(key + len, 0, 4);
+    key[len] = vip->protocol == LB_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+    len += 4;
+    len += put_port(key + len, vip);
+    if (has_slot)
+        memcpy(key + len, &slot, 4);
+    return has_slot ? len + 4 : len;
+}
+
+static void end_message(struct elements *e)
+{
+    if (e->open == NULL)
+        return;
+    mnl_attr_nest_end(e->open, e->list);
+    nft_batch_end_message(e->batch);
+    e->open = NULL;
+}
+
+static void put_nested(struct nlmsghdr *m, uint16_t type, const uint8_t *data, size_t len)
+{
+    struct nlattr *nest = mnl_attr_nest_start(m, type);
+    mnl_attr_put(m, NFTA_DATA_VALUE, len, data);
+    mnl_attr_nest_end(m, nest);
+}
+
+static void put_element(struct elements *e, const uint8_t *key, size_t key_len, const uint8_t *data, size_t data_len)
+{
+    if (e->open != NULL && e->open->nlmsg_len > ELEMENTS_BYTES)
+        end_message(e);
+    if (e->open == NULL) {
+        e->open = nft_batch_message(e->batch, e->is_new ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM,
+                                    e->is_new ? NLM_F_CREATE | NLM_F_EXCL : 0);
+        mnl_attr_put_strz(e->open, NFTA_SET_ELEM_LIST_TABLE, e->n->table);
+        mnl_attr_put_strz(e->open, NFTA_SET_ELEM_LIST_SET, nft_map_names[e->map]);
+        e->list = mnl_attr_nest_start(e->open, NFTA_SET_ELEM_LIST_ELEMENTS);
+    }
+    struct nlattr *element = mnl_attr_nest_start(e->open, NFTA_LIST_ELEM);
+    put_nested(e->open, NFTA_SET_ELEM_KEY, key, key_len);
+    if (e->is_new)
+        put_nested(e->open, NFTA_SET_ELEM_DATA, data, data_len);
+    mnl_attr_nest_end(e->open, element);
+    e->count++;
+}
+
+static bool is_same(const struct lb_endpoint *a, const struct lb_endpoint *b)
+{
+    return a == b || (a != NULL && b != NULL && lb_endpoint_compare(a, b) == 0);
+}
+
+static void put_slots(struct elements *e, struct nft_vip *vip)
+{
+    uint32_t has = vip->has != NULL ? vip->has->slots : 0, wants = vip->wants != NULL ? vip->wants->slots : 0;
+    for (uint32_t i = 0; i < has || i < wants; i++) {
+        uint8_t key[NFT_KEY_BYTES_MAX], data[NFT_DATA_BYTES_MAX];
+        const struct lb_endpoint *old = nft_target_slot(vip->has, i), *new = nft_target_slot(vip->wants, i);
+        const struct lb_endpoint *to = e->is_new ? new : old;
+        if (to == NULL || is_same(old, new))
+            continue;
+        size_t data_len = put_address(data, to);
+        data_len += put_port(data + data_len, to);
+        put_element(e, key, make_key(key, &vip->at, true, i), data, data_len);
+        vip->is_changed = true;
+    }
+}
+
+static void put_class(struct elements *e, struct nft_vip *vip)
+{
+    uint8_t key[NFT_KEY_BYTES_MAX];
+    uint32_t has = vip->has != NULL ? vip->has->class_number : NFT_CLASS_NONE;
+    uint32_t wants = vip->wants != NULL ? vip->wants->class_number : NFT_CLASS_NONE, class = e->is_new ? wants : has;
+    if (has == wants || class == NFT_CLASS_NONE)
+        return;
+    uint8_t data[8] = {0}; /* nft_rules.c says why */
+    memcpy(data + 4, &class, 4);
+    put_element(e, key, make_key(key, &vip->at, false, 0), data, sizeof(data));
+    vip->is_changed = true;
+}
+
+/* What goes before what comes: an element is changed by being both. */
+static int put_elements(struct nft *n, struct nft_batch *batch)
+{
+    struct elements e = {.n = n, .batch = batch};
+    for (int step = 0; step < 2 * NFT_MAPS; step++) {
+        e.is_new = step >= NFT_MAPS;
+        e.map = (enum nft_map)(step % NFT_MAPS);
+        for (size_t i = 0; i < n->dirty_count; i++) {
+            struct nft_vip *vip = n->dirty[i];
+            if (vip->has == vip->wants || vip->at.is_ipv6 != (e.map == NFT_VIP6 || e.map == NFT_SLOT6))
+                continue;
+            if (e.map == NFT_VIP4 || e.map == NFT_VIP6)
+                put_class(&e, vip);
+            else
+                put_slots(&e, vip);
+        }
+        end_message(&e);
+    }
+    return e.count;
+}
+
+/* -- what is there ----------------------------------------------------------------------------------------------- */
+
+/* Grows by powers of two, because a listing comes in no order. */
+static void note_slot(struct nft_vip *vip, uint32_t slot, const struct lb_endpoint *to)
+{
+    uint32_t had = vip->has->slots;
+    if (slot >= had) {
+        uint32_t room = 1;
+        while (room <= slot)
+            room *= 2;
+        struct nft_target *t = xrealloc(vip->has, sizeof(*t) + room * sizeof(t->at[0]));
+        memset(&t->at[had], 0, (room - had) * sizeof(t->at[0]));
+        t->slots = t->count = slot + 1;
+        vip->has = t;
+    }
+    vip->has->at[slot] = *to;
+}
+
+struct listing {
+    struct nft *n;
+    enum nft_map map;
+    bool is_strange; /* something that we never put there */
+};
+
+static void read_endpoint(const uint8_t *from, bool is_ipv6, size_t port_at, struct lb_endpoint *out)
+{
+    out->is_ipv6 = is_ipv6;
+    memcpy(out->ip, from, is_ipv6 ? 16 : 4);
+    out->port = (uint16_t)(from[port_at] << 8 | from[port_at + 1]);
+}
+
+static bool note_element(struct listing *l, const struct nlattr *element)
+{
+    const struct nlattr *a[NFTA_SET_ELEM_DATA + 1], *key[NFTA_DATA_VALUE + 1], *data[NFTA_DATA_VALUE + 1];
+    bool is_ipv6 = l->map == NFT_VIP6 || l->map == NFT_SLOT6, has_slot = l->map == NFT_SLOT4 || l->map == NFT_SLOT6;
+    size_t address = is_ipv6 ? 16 : 4;
+    nft_nested(element, a, NFTA_SET_ELEM_DATA);
+    nft_nested(a[NFTA_SET_ELEM_KEY], key, NFTA_DATA_VALUE);
+    nft_nested(a[NFTA_SET_ELEM_DATA], data, NFTA_DATA_VALUE);
+    if (!nft_attribute_is(key[NFTA_DATA_VALUE], address + (has_slot ? 12 : 8)) ||
+        !nft_attribute_is(data[NFTA_DATA_VALUE], has_slot ? address + 4 : 8))
+        return false;
+    const uint8_t *k = mnl_attr_get_payload(key[NFTA_DATA_VALUE]), *d = mnl_attr_get_payload(data[NFTA_DATA_VALUE]);
+    struct lb_endpoint at = {.protocol = k[address] == IPPROTO_UDP ? LB_UDP : LB_TCP}, to = {.protocol = at.protocol};
+    uint8_t again[NFT_KEY_BYTES_MAX];
+    uint32_t number; /* slot or class */
+    memcpy(&number, has_slot ? k + address + 8 : d + 4, 4);
+    read_endpoint(k, is_ipv6, address + 4, &at);
+    if (number > NFT_SLOTS_MAX || (has_slot && number == NFT_SLOTS_MAX) ||
+        memcmp(k, again, make_key(again, &at, has_slot, number)) != 0)
+        return false; /* another protocol, or bytes where there are none of ours */
+    struct nft_vip *vip = vip_of(l->n, &at);
+    if (vip->has == NULL) {
+        vip->has = xcalloc(1, sizeof(*vip->has));
+        vip->has->class_number = NFT_CLASS_NONE;
+    }
+    if (!has_slot) {
+        vip->has->class_number = number;
+        return true;
+    }
+    read_endpoint(d, is_ipv6, address, &to);
+    note_slot(vip, number, &to);
+    return to.port != 0; /* a plan has no port 0, and an empty slot means that nothing is there */
+}
+
+static int note_elements(void *ctx, const struct nlmsghdr *m)
+{
+    struct listing *l = ctx;
+    const struct nlattr *a[NFTA_SET_ELEM_LIST_ELEMENTS + 1], *e;
+    nft_attributes(m, a, NFTA_SET_ELEM_LIST_ELEMENTS);
+    if (a[NFTA_SET_ELEM_LIST_ELEMENTS] != NULL)
+        mnl_attr_for_each_nested(e, a[NFTA_SET_ELEM_LIST_ELEMENTS]) l->is_strange |= !note_element(l, e);
+    return 0;
+}
+
+static void forget(struct nft *n)
+{
+    for (struct map_entry *e = map_first(&n->vips); e != NULL; e = map_next(e)) {
+        struct nft_vip *vip = map_value(e);
+        set_has(vip, NULL);
+        mark(n, vip);
+    }
+}
+
+static int load_maps(struct nft *n, struct err *err)
+{
+    for (int map = 0; map < NFT_MAPS; map++) {
+        char buffer[NFT_REQUEST_BYTES];
+        struct listing l = {.n = n, .map = (enum nft_map)map};
+        struct nlmsghdr *q =
+            nft_request(&n->socket, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETSETELEM, NFPROTO_INET, NLM_F_DUMP, buffer);
+        mnl_attr_put_strz(q, NFTA_SET_ELEM_LIST_TABLE, n->table);
+        mnl_attr_put_strz(q, NFTA_SET_ELEM_LIST_SET, nft_map_names[map]);
+        int result = nft_ask(&n->socket, q, note_elements, &l);
+        if (result < 0)
+            return err_sys(err, result, "nf_tables: map %s cannot be listed", nft_map_names[map]);
+        n->must_rebuild |= l.is_strange;
+    }
+    return 0;
+}
+
+static int load_once(struct nft *n, struct err *err)
+{
+    uint32_t before, after;
+    int result = nft_generation(&n->socket, &before);
+    if (result < 0)
+        return err_sys(err, result, "nf_tables");
+    forget(n);
+    result = nft_rules_check(&n->socket, n->table, n->udp_timeout_ms, err);
+    n->must_rebuild = result == 0;
+    if (result > 0)
+        result = load_maps(n, err);
+    if (n->must_rebuild || result < 0)
+        forget(n);
+    else /* also those that only the kernel has */
+        for (struct map_entry *e = map_first(&n->vips); e != NULL; e = map_next(e))
+            mark(n, map_value(e));
+    if (result < 0)
+        return result;
+    result = nft_generation(&n->socket, &after);
+    n->generation = after;
+    return result < 0 ? err_sys(err, result, "nf_tables") : before != after ? -EINTR : 0;
+}
+
+/* Finds out what the kernel has. Everything is to be compared then. */
+static int load(struct nft *n, struct err *err)
+{
+    int result = -EINTR;
+    for (int i = 0; i < LOADS_MAX && (result == -EINTR || result == -ENOENT); i++)
+        result = load_once(n, err);
+    n->is_loaded = result == 0;
+    if (result == -EINTR)
+        return err_set(err, result, "nf_tables: others change it faster than it can be listed");
+    return result;
+}
+
+/* -- transactions ------------------------------------------------------------------------------------------------ */
+
+static bool is_stale(void *ctx, const struct lb_endpoint *at, const struct lb_endpoint *backend)
+{
+    const struct nft *n = ctx;
+    const struct nft_vip *vip = map_get_n(&n->vips, at, sizeof(*at));
+    return vip != NULL && vip->is_changed && !nft_target_has(vip->wants, backend);
+}
+
+static void end_flows(struct nft *n)
+{
+    struct err err = {0};
+    bool is_needed = false;
+    for (size_t i = 0; i < n->dirty_count && !is_needed; i++)
+        is_needed = n->dirty[i]->is_changed && n->dirty[i]->at.protocol == LB_UDP;
+    if (is_needed && nft_conntrack_sweep(&n->socket, is_stale, n, &err) < 0)
+        log_warning("%s", err.text);
+}
+
+static void settle(struct nft *n)
+{
+    for (size_t i = 0; i < n->dirty_count; i++) {
+        struct nft_vip *vip = n->dirty[i];
+        set_has(vip, vip->wants);
+        vip->is_dirty = vip->is_changed = false;
+        if (vip->wants == NULL)
+            drop(n, vip);
+    }
+    n->dirty_count = 0;
+    n->must_rebuild = false;
+    n->problem[0] = '\0';
+}
+
+/* Makes the kernel have what is wanted. The number of things changed, or a negative errno: then nothing is. */
+static int commit(struct nft *n, struct err *err)
+{
+    struct nft_batch batch;
+    uint32_t generation;
+    nft_batch_init(&batch);
+    if (n->must_rebuild)
+        nft_rules_put(&batch, n->table, n->udp_timeout_ms);
+    int count = n->must_rebuild + put_elements(n, &batch);
+    int result = count > 0 ? nft_batch_send(&n->socket, &batch, false, err) : 0;
+    nft_batch_deinit(&batch);
+    if (result < 0)
+        return result;
+    if (count > 0 && nft_generation(&n->socket, &generation) == 0 && generation == n->generation + 1)
+        n->generation = generation; /* otherwise somebody came between, and the next repair finds out what */
+    end_flows(n);
+    settle(n);
+    return count;
+}
+
+static int load_and_commit(struct nft *n, struct err *err)
+{
+    int result = load(n, err);
+    return result < 0 ? result : commit(n, err);
+}
+
+static void remember_problem(struct nft *n, const struct err *err)
+{
+    for (size_t i = 0; i < n->dirty_count; i++)
+        n->dirty[i]->is_changed = false;
+    n->is_loaded = false; /* repair looks at everything again */
+    (void)snprintf(n->problem, sizeof(n->problem), "%s", err->text);
+}
+
+static void nft_apply(struct lb_plane *p, const struct lb_change *changes, size_t count)
+{
+    struct nft *n = of(p);
+    struct err err = {0};
+    int result = n->is_loaded ? 0 : load(n, &err); /* first, so that back ends keep the slots that they have */
+    for (size_t i = 0; i < count; i++) {
+        const struct lb_change *c = &changes[i];
+        struct nft_vip *vip = vip_of(n, &c->vip);
+        set_wants(vip, c->is_removed ? NULL : nft_target_new(c->backends, c->backend_count, vip->has));
+        mark(n, vip);
+    }
+    result = result < 0 ? result : commit(n, &err);
+    if (result < 0) /* not as we thought it to be */
+        result = load_and_commit(n, &err);
+    if (result < 0)
+        remember_problem(n, &err);
+}
+
+/* -- repair ------------------------------------------------------------------------------------------------------ */
+
+/* Takes away what the kernel has told of changes by others. */
+static void read_watch(struct nft *n)
+{
+    char buffer[8192];
+    if (n->watch.link == NULL) {
+        n->was_touched = true; /* we cannot know */
+        return;
+    }
+    for (;;) {
+        ssize_t len = recv(mnl_socket_get_fd(n->watch.link), buffer, sizeof(buffer), MSG_DONTWAIT | MSG_TRUNC);
+        if (len < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (len < 0 && errno == EINTR)
+            continue;
+        n->was_touched |= len < 0 || len > (ssize_t)sizeof(buffer); /* missed some */
+        int left = len < 0 ? 0 : len > (ssize_t)sizeof(buffer) ? (int)sizeof(buffer) : (int)len;
+        for (const struct nlmsghdr *m = (const void *)buffer; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+            const struct nlattr *a[NFTA_TABLE_NAME + 1]; /* the first attribute of everything but generations */
+            nft_attributes(m, a, NFTA_TABLE_NAME);
+            n->was_touched |= m->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN) &&
+                              nft_attribute_says(a[NFTA_TABLE_NAME], n->table);
+        }
+    }
+}
+
+static int nft_repair(struct lb_plane *p, struct err *err)
+{
+    struct nft *n = of(p);
+    uint32_t generation;
+    read_watch(n);
+    int result = nft_generation(&n->socket, &generation);
+    if (result < 0)
+        return err_sys(err, result, "nf_tables");
+    if (n->is_loaded && n->dirty_count == 0 && (generation == n->generation || !n->was_touched)) {
+        n->generation = generation; /* nothing happened, or only to others' tables */
+        n->was_touched = false;
+        return 0;
+    }
+    struct err why = {0};
+    n->was_touched = false;
+    result = load_and_commit(n, &why);
+    if (result < 0) {
+        remember_problem(n, &why);
+        return err_set(err, result, "%s", why.text);
+    }
+    return result;
+}
+
+static int nft_watch_fd(struct lb_plane *p)
+{
+    struct nft *n = of(p);
+    return n->watch.link != NULL ? mnl_socket_get_fd(n->watch.link) : -1;
+}
+
+/* Notices of our own transactions are left out: a large one would be more than the socket may hold. */
+static int open_watch(struct nft *n, struct err *err)
+{
+    int result = nft_socket_open(&n->watch, err), group = NFNLGRP_NFTABLES;
+    if (result < 0)
+        return result;
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(n->socket.port), 0, 1), /* it loads big-endian */
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
+    int fd = mnl_socket_get_fd(n->watch.link);
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ||
+        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+        result = -errno;
+        nft_socket_close(&n->watch);
+        return err_sys(err, result, "nf_tables: changes by others cannot be watched");
+    }
+    return 0;
+}
+
+/* -- the rest ---------------------------------------------------------------------------------------------------- */
+
+static const char *nft_problem(struct lb_plane *p, const struct lb_endpoint *at)
+{
+    struct nft *n = of(p);
+    const struct nft_vip *vip = map_get_n(&n->vips, at, sizeof(*at));
+    return vip != NULL && vip->is_dirty && n->problem[0] != '\0' ? n->problem : NULL;
+}
+
+static void nft_counters(struct lb_plane *p, const struct lb_endpoint *at, lb_counters_fn fn, void *ctx)
+{
+    static const struct lb_counters none;
+    const struct nft_vip *vip = map_get_n(&of(p)->vips, at, sizeof(*at));
+    if (vip == NULL || vip->wants == NULL)
+        return;
+    fn(ctx, NULL, &none);
+    for (uint32_t i = 0; i < vip->wants->count; i++)
+        fn(ctx, &vip->wants->at[i], &none);
+}
+
+static int remove_table(struct nft_socket *s, const char *table, struct err *err)
+{
+    struct nft_batch batch;
+    nft_batch_init(&batch);
+    nft_rules_put_removal(&batch, table);
+    int result = nft_batch_send(s, &batch, false, err);
+    nft_batch_deinit(&batch);
+    return result;
+}
+
+static void nft_free(struct nft *n)
+{
+    for (struct map_entry *e; (e = map_first(&n->vips)) != NULL;)
+        drop(n, map_value(e));
+    map_deinit(&n->vips);
+    free(n->dirty);
+    nft_socket_close(&n->watch);
+    nft_socket_close(&n->socket);
+    free(n);
+}
+
+static void nft_close(struct lb_plane *p, bool is_final)
+{
+    struct nft *n = of(p);
+    struct err err = {0};
+    if (is_final && remove_table(&n->socket, n->table, &err) < 0)
+        log_warning("%s", err.text);
+    nft_free(n);
+}
+
+static const struct lb_plane_ops ops = {
+    .name = "nft",
+    .apply = nft_apply,
+    .repair = nft_repair,
+    .problem = nft_problem,
+    .counters = nft_counters,
+    .watch_fd = nft_watch_fd,
+    .close = nft_close,
+};
+
+/* -- start ------------------------------------------------------------------------------------------------------- */
+
+static int name_table(const char *instance, char out[NFT_TABLE_SIZE], struct err *err)
+{
+    size_t len = instance != NULL ? strlen(instance) : 0;
+    if (len == 0 || len > INSTANCE_MAX || strspn(instance, "abcdefghijklmnopqrstuvwxyz0123456789_") != len)
+        return err_set(err, -EINVAL, "instance: 1 to %d of a-z, 0-9 and _", INSTANCE_MAX);
+    (void)snprintf(out, NFT_TABLE_SIZE, "muster_%s", instance); /* fits */
+    return 0;
+}
+
+static int open_nf_tables(struct nft_socket *s, struct err *err)
+{
+    uint32_t generation;
+    int result = nft_socket_open(s, err);
+    if (result < 0)
+        return result;
+    result = nft_generation(s, &generation);
+    if (result == 0)
+        return 0;
+    nft_socket_close(s);
+    if (result == -EPERM)
+        return err_set(err, result, "nf_tables needs CAP_NET_ADMIN in this network namespace");
+    if (result == -EINVAL || result == -ENOENT || result == -EOPNOTSUPP)
+        return err_set(err, -EOPNOTSUPP, "this kernel has no nf_tables");
+    return err_sys(err, result, "nf_tables");
+}
+
+/* The kernel checks the fixed part under another name and does not keep it: what it lacks is known before anything is
+ * promised. */
+static int try_rules(struct nft *n, struct err *err)
+{
+    struct nft_batch batch;
+    char table[NFT_TABLE_SIZE + 8];
+    (void)snprintf(table, sizeof(table), "%s_trial", n->table); /* fits */
+    nft_batch_init(&batch);
+    nft_rules_put(&batch, table, n->udp_timeout_ms);
+    int result = nft_batch_send(&n->socket, &batch, true, err);
+    nft_batch_deinit(&batch);
+    return result == -ENOENT || result == -EAFNOSUPPORT || result == -EINVAL ? -EOPNOTSUPP : result;
+}
+
+int lb_plane_nft_new(const struct lb_nft_config *config, struct lb_plane **out, struct err *err)
+{
+    struct err why = {0};
+    struct nft *n = xcalloc(1, sizeof(*n));
+    n->plane.ops = &ops;
+    n->udp_timeout_ms = config->udp_timeout_ms;
+    map_init(&n->vips);
+    int result = name_table(config->instance, n->table, err);
+    result = result < 0 ? result : open_nf_tables(&n->socket, err);
+    if (result == 0 && n->udp_timeout_ms > 0 && try_rules(n, &why) < 0) {
+        n->udp_timeout_ms = 0; /* if that was it */
+        result = try_rules(n, err);
+        if (result == 0)
+            log_warning("UDP flows end when the kernel's own time-out says: %s", why.text);
+    } else if (result == 0 && n->udp_timeout_ms == 0) {
+        result = try_rules(n, err);
+    }
+    if (result < 0) {
+        nft_free(n);
+        return result;
+    }
+    if (open_watch(n, &why) < 0)
+        log_warning("%s", why.text);
+    *out = &n->plane;
+    return 0;
+}
+
+int lb_plane_nft_clean(const char *instance, struct err *err)
+{
+    struct nft_socket s;
+    char table[NFT_TABLE_SIZE];
+    int result = name_table(instance, table, err);
+    result = result < 0 ? result : open_nf_tables(&s, err);
+    if (result < 0)
+        return result;
+    result = remove_table(&s, table, err);
+    nft_socket_close(&s);
+    return result;
+}
