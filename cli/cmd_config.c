@@ -14,6 +14,9 @@
 #ifdef HAVE_MARATHON
 #include "frameworks/marathon/options.h"
 #endif
+#ifdef HAVE_CRON
+#include "frameworks/cron/options.h"
+#endif
 #ifdef HAVE_LB
 #include "lb/options.h"
 #endif
@@ -31,6 +34,9 @@ static const struct role {
 #endif
 #ifdef HAVE_MARATHON
     {"marathon", marathon_option_defs, &marathon_option_count},
+#endif
+#ifdef HAVE_CRON
+    {"cron", cron_option_defs, &cron_option_count},
 #endif
 #ifdef HAVE_LB
     {"lb", lb_option_defs, &lb_option_count},

@@ -402,6 +402,8 @@ static void start_runs(struct cron *c, struct entry *e)
     list_for_each(node, &e->runs)
     {
         struct run *r = container_of(node, struct run, link);
+        if (r->ordinal >= e->next_ordinal) /* of a removed job, which has no progress any more */
+            e->next_ordinal = r->ordinal + 1;
         list_for_each(task_node, &r->tasks)
         {
             struct task *t = container_of(task_node, struct task, link);

@@ -14,7 +14,7 @@ def muster(*arguments):
 def test_version_and_help():
     assert muster("version").stdout.startswith("muster ")
     assert "usage: muster" in muster("--help").stdout
-    for command in ("up", "down", "status", "app", "task", "node", "master", "agent", "marathon"):
+    for command in ("up", "down", "status", "app", "task", "node", "master", "agent", "marathon", "cron"):
         done = muster(command, "--help")
         assert done.returncode == 0 and "usage" in done.stdout.lower(), command
 
@@ -25,7 +25,7 @@ def test_version_and_help():
     (("up", "--nonsense"), 2, "nonsense"),
     (("up", "--agents", "many"), 2, "agents"),
     (("up", "--masters", "3", "--zk", "zk://127.0.0.1:2181/x"), 1, "not built yet"),
-    (("cron",), 1, "no cron yet"),
+    (("cron",), 2, "--master"),
     (("app", "fly"), 2, "usage"),
     (("app", "scale", "/x", "few"), 2, "few"),
     (("app", "list", "--dir", "/nonexistent/x"), 1, "no cluster in /nonexistent/x"),

@@ -9,7 +9,7 @@ from test_01_cli import muster
 
 # What a role needs to get past its own checks; the wrong level is looked at last, after every line of the file.
 ROLES = {"master": ("--registry=in_memory",), "agent": ("--master=127.0.0.1:1", "--work_dir=/nonexistent"),
-         "marathon": ("--master=127.0.0.1:1",), "lb": ("--master=127.0.0.1:1",)}
+         "marathon": ("--master=127.0.0.1:1",), "cron": ("--master=127.0.0.1:1",), "lb": ("--master=127.0.0.1:1",)}
 
 
 def sample(role):
