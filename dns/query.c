@@ -288,9 +288,11 @@ static struct found find_elsewhere(const struct dns_zone_snapshot *s, const stru
         memcpy(name + front, f.alias->to, f.alias->to_len);
         len = front + f.alias->to_len;
     }
-    size_t plain_len = without_stars(name, len, plain);
-    f.entry = dns_zone_find(s, plain, plain_len, dns_name_hash(plain, plain_len, layout->hash_key));
-    f.zone = f.entry ? f.entry->zone : dns_zone_of_name(layout, name, len);
+    f.zone = dns_zone_of_name(layout, name, len); /* of the name as it was asked: it is what is denied */
+    if (f.zone >= 0) {
+        size_t plain_len = without_stars(name, len, plain);
+        f.entry = dns_zone_find(s, plain, plain_len, dns_name_hash(plain, plain_len, layout->hash_key));
+    }
     if (f.alias)
         f.zone = f.alias->soa_zone;
     return f;

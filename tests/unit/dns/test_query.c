@@ -42,6 +42,7 @@ static int setup(void **state)
     layout.hash_key = 42;
     assert_int_equal(dns_zone_layout_add(&layout, "mesos", 60, 0, 1, true, &soa), 0);
     assert_int_equal(dns_zone_layout_add(&layout, "thisdcos.directory", 5, 1, 1, true, &dcos), 0);
+    assert_int_equal(dns_zone_layout_add(&layout, "deep.thisdcos.directory", 5, 1, 1, true, &dcos), 0);
     assert_int_equal(dns_zone_layout_add(&layout, "in-addr.arpa", 60, 0, 0, false, &soa), 0);
     assert_int_equal(dns_zone_layout_alias(&layout, "mesos.thisdcos.directory", "mesos", "thisdcos.directory"), 0);
     assert_int_equal(dns_zone_layout_alias(&layout, "thisdcos.global", "thisdcos.directory", NULL), 0);
@@ -64,6 +65,7 @@ static int setup(void **state)
     struct dns_ip reverse = ip("10.0.0.1");
     dns_book_put_ptr(book, &reverse, "web-aaaaa-s0.marathon.mesos");
     put("a.b.agentip.dcos.thisdcos.directory", "10.0.0.9");
+    put("x.deep.thisdcos.directory", "10.0.0.9");
     sets[0] = dns_book_commit(book, NULL);
     dns_book_begin(book);
     for (unsigned i = 0; i < 300; i++) {
@@ -143,6 +145,9 @@ static void test_query__answers(void **state)
         {"mesos", DNS_TYPE_NS, "0 aa\nan mesos. 60 NS ns1.mesos.\n"},
         {"marathon.mesos", DNS_TYPE_A, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"}, /* only names below it */
         {"bob.*.mesos", DNS_TYPE_A, "3 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"six.*.marathon.mesos", 15, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
+        {"a.*.b.agentip.dcos.*.thisdcos.directory", 15, "0 aa\nau thisdcos.directory. 5 SOA ns.spartan.\n"},
+        {"x.deep.*.thisdcos.directory", 15, "0 aa\nau thisdcos.directory. 5 SOA ns.spartan.\n"},
         {"six.*.marathon.mesos", DNS_TYPE_AAAA, "0 aa\nan six.*.marathon.mesos. 60 AAAA fd01:b::1:8000:2\n"},
         {"_web._tcp.marathon.mesos", DNS_TYPE_A, "0 aa\nau mesos. 60 SOA ns1.mesos.\n"},
         {"_web._tcp.marathon.mesos", DNS_TYPE_SRV,
@@ -182,7 +187,13 @@ static void test_query__answers(void **state)
 
 static void test_query__not_ours_is_forwarded(void **state)
 {
-    static const char *const names[] = {"google.com", ".", "2.0.0.10.in-addr.arpa", "mesos.com", "xmesos"};
+    static const char *const names[] = {"google.com",
+                                        ".",
+                                        "2.0.0.10.in-addr.arpa",
+                                        "mesos.com",
+                                        "xmesos",
+                                        "six.marathon.mesos.*",
+                                        "six.marathon.*.mesos.*.*"};
     uint8_t packet[512];
     enum dns_query_verdict verdict;
     (void)state;
@@ -428,7 +439,7 @@ static void test_book__changes_are_seen_and_names_go(void **state)
     assert_int_equal(dns_book_record_count(book), 0);
     assert_string_equal(text_of("web.marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
     assert_string_equal(text_of("marathon.mesos", DNS_TYPE_A), "3 aa\nau mesos. 60 SOA ns1.mesos.\n");
-    assert_int_equal(dns_zone_current(publisher)->entry_count, 2); /* the two apexes */
+    assert_int_equal(dns_zone_current(publisher)->entry_count, 3); /* the apexes */
 }
 
 static void test_zone__what_a_reader_holds_is_not_freed(void **state)
