@@ -39,7 +39,12 @@ void chronos_graph_csv(const struct cron *c, struct buf *out);
 
 /* -- chronos_stats.c --------------------------------------------------------------------------------------------- */
 
+#define CHRONOS_STAT_RUNS 5 /* ended runs in the answer */
+
+/* Asks for the last runs of the job; the answer comes by chronos_on_stat_records. */
 void chronos_on_job_stat(struct cron *c, const struct cron_request *r, const struct entry *e);
+/* The request has no `chronos`, its job is in job_id. */
+void chronos_on_stat_records(struct cron *c, const struct cron_request *r, const struct kit_item *items, size_t count);
 void chronos_on_stats(struct cron *c, const struct cron_request *r);
 
 /* -- chronos_requests.c ------------------------------------------------------------------------------------------ */

@@ -144,6 +144,16 @@ static void skip_child(struct cron *c, struct graph *g, struct entry *child, con
     cron_run_skip(c, child, &s);
 }
 
+static const char *obstacle_of(const struct cron *c, const struct entry *child)
+{
+    const struct job *j = child->job;
+    if (j->is_disabled)
+        return "the job is disabled";
+    if (child->run_count > 0 && j->chronos && !j->chronos->is_concurrent)
+        return "an earlier run is active, and the job is not concurrent";
+    return c->run_count >= (size_t)c->config.runs_max ? "too many runs are alive" : NULL;
+}
+
 /* true: it was skipped, and so its own children are to be looked at. */
 static bool consider(struct cron *c, struct graph *g, struct entry *child)
 {
@@ -163,8 +173,9 @@ static bool consider(struct cron *c, struct graph *g, struct entry *child)
         skip_child(c, g, child, reason);
         return true;
     }
-    if (child->job->is_disabled || c->run_count >= (size_t)c->config.runs_max) {
-        skip_child(c, g, child, child->job->is_disabled ? "the job is disabled" : "too many runs are alive");
+    const char *obstacle = obstacle_of(c, child);
+    if (obstacle) {
+        skip_child(c, g, child, obstacle);
         return true;
     }
     consume(c, child);

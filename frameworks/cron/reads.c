@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "frameworks/cron/chronos_core.h"
 #include "frameworks/cron/requests.h"
 
 #define PAGE_DEFAULT 100
@@ -344,6 +345,8 @@ void cron_read_for(struct cron *c, const struct cron_request *request)
         ask(c, r, request->job_id, 0);
     } else if (request->type == CRON_GET_HISTORY) {
         start_page(c, r);
+    } else if (request->type == CRON_CHRONOS) {
+        ask(c, r, request->job_id, CHRONOS_STAT_RUNS);
     } else if (request->type == CRON_LIST_JOBS) {
         start_jobs(c, r);
     } else {
@@ -367,6 +370,9 @@ void cron_on_read_done(struct cron *c, const struct kit_event *in)
         on_one_record(c, r, items, count);
     } else if (r->request.type == CRON_GET_HISTORY || r->request.type == CRON_LIST_ALL_RUNS) {
         on_records(c, r, items, count);
+    } else if (r->request.type == CRON_CHRONOS) {
+        chronos_on_stat_records(c, &r->request, items, count);
+        read_free(c, r);
     } else if (r->request.type == CRON_GET_JOB) {
         struct entry *e = cron_need_job(c, &r->request);
         if (e) {

@@ -275,18 +275,29 @@ static void count(struct cron *c, struct run *r, bool is_success)
     cron_entry_changed(c, e);
 }
 
+/* Of jobs in Chronos's form (facts: net-cron E.6): the command of an asynchronous one only begins the work, how that came
+ * out is told later; and who kills a run does not make it a failure. */
+static bool is_no_result(const struct run *r, bool is_success)
+{
+    const struct job_chronos *own = r->spec->chronos;
+    return own && ((is_success && own->is_async) || (!is_success && r->is_stopping));
+}
+
 void cron_run_finish(struct cron *c, struct run *r, bool is_success, const char *reason)
 {
     struct entry *e = r->entry;
+    bool is_result = !is_no_result(r, is_success);
     struct job *spec = job_ref(r->spec);
     enum run_state state = is_success ? RUN_SUCCESS : RUN_FAILED;
     CHECK(r->task_count == 0);
     if (!e->is_deleted) {
-        count(c, r, is_success);
+        if (is_result)
+            count(c, r, is_success);
         write_history(c, r, state, reason);
     }
     cron_publish_run(c, is_success ? "job_run_finished" : "job_run_failed", r, state, reason);
-    cron_graph_advance(c, r, is_success);
+    if (is_result)
+        cron_graph_advance(c, r, is_success);
     cron_graph_leave(c, r);
     cron_forget_run(c, r);
     cron_run_free(c, r);
@@ -294,7 +305,7 @@ void cron_run_finish(struct cron *c, struct run *r, bool is_success, const char 
     (void)job_unref(spec);
     release_next(c, e);
     int64_t most = c->config.chronos_disable_after_failures;
-    if (!is_success && !e->is_deleted && e->job->chronos && most > 0 && e->failures_in_row == most)
+    if (is_result && !is_success && !e->is_deleted && e->job->chronos && most > 0 && e->failures_in_row == most)
         disable(c, e);
     if (e->is_deleted && e->run_count == 0)
         cron_entry_free(c, e);

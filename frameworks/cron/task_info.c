@@ -117,9 +117,12 @@ static Mesos__V1__CommandInfo *command_of(const struct task_request *q, struct a
     if (is_shell) {
         c->value = shell_line(r, a);
     } else {
+        /* Chronos passes the arguments on as argv, its first place included (facts: net-cron E.2). */
+        bool is_argv = j->chronos && j->arg_count > 0;
         c->value = (char *)command_text(j, a);
         c->arguments = arena_new_array(a, char *, 1 + j->arg_count + r->arg_count);
-        c->arguments[c->n_arguments++] = c->value;
+        if (!is_argv)
+            c->arguments[c->n_arguments++] = c->value;
         for (size_t i = 0; i < j->arg_count; i++)
             c->arguments[c->n_arguments++] = (char *)j->args[i];
         for (size_t i = 0; i < r->arg_count; i++)

@@ -10,13 +10,22 @@ from conftest import MUSTER, free_ports, pid_ends
 
 class Cron:
     def __init__(self, cluster, *options):
-        self.cluster, self.options, self.process = cluster, list(options), None
+        self.cluster, self.options, self.process, self.is_settled = cluster, list(options), None, False
         self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = cluster.dir / "log" / "cron.log"
 
     def start(self, bound=20):
-        """Starts it and waits until it answers."""
+        """Starts it and waits until it answers. The first time it may turn out that somebody else took the port meanwhile."""
+        for _ in range(5):
+            if self.launch(bound):
+                self.is_settled = True
+                return self
+            self.port = free_ports(1)[0]
+            self.url = f"http://127.0.0.1:{self.port}"
+        raise AssertionError("no free port\n" + self.log.read_text(errors="replace")[-3000:])
+
+    def launch(self, bound):
         master = self.cluster.master.removeprefix("http://")
         arguments = ["cron", "--master", master, "--work_dir", self.cluster.dir / "cron", "--http_address", "127.0.0.1",
                      "--http_port", self.port, "--hostname", "127.0.0.1", *self.options]
@@ -24,10 +33,13 @@ class Cron:
             self.process = subprocess.Popen([MUSTER, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.monotonic() + bound
         while True:
-            assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
+            if self.process.poll() is not None:
+                text = self.log.read_text(errors="replace")[-3000:]
+                assert "in use" in text and not self.is_settled, text
+                return False
             try:
                 if requests.get(self.url + "/ping", timeout=5).status_code == 200:
-                    return self
+                    return True
             except requests.RequestException:
                 pass
             assert time.monotonic() < end, "cron does not answer\n" + self.log.read_text(errors="replace")[-3000:]

@@ -338,3 +338,44 @@ def test_progress_of_a_task(cron):
     assert cron("POST", path, {"numAdditionalElementsProcessed": -1}).status_code == 400
     assert cron("POST", f"{PREFIX}/job/counts/task/other/progress", {"numAdditionalElementsProcessed": 5}).status_code == 400
     assert cron("DELETE", PREFIX + "/task/kill/counts").status_code == 204
+
+    def counted():
+        last = cron("GET", PREFIX + "/job/stat/counts").json()["taskStatHistory"][0]
+        return last["status"] == "Fail" and last
+    last = cron.cluster.wait_until(counted, 60, "the end of the task")
+    assert last["taskId"] == task_id and last["numElementsProcessed"] == 5
+    shown = get(cron, "counts")
+    assert (shown["successCount"], shown["errorCount"]) == (0, 0)  # killed is neither
+
+
+def test_arguments_without_a_shell_are_argv(cron):
+    put(cron, job("argv", command="/bin/sh", shell=False, retries=0, schedule="R1//PT1H",
+                  arguments=["called", "-c", 'test "$0" = zero && test "$1" = "a b"', "zero", "a b"]))
+    ended(cron, "argv", 1)
+
+
+def test_a_job_that_is_not_concurrent_runs_once_at_a_time(cron):
+    put(cron, job("alone", command="sleep 1000", retries=0))
+    for _ in range(2):
+        assert cron("PUT", PREFIX + "/job/alone").status_code == 204
+    assert len(cron("GET", "/v1/jobs/alone/runs").json()) == 1
+    skipped = cron("GET", "/v1/jobs/alone/history").json()["runs"]
+    assert [r["status"] for r in skipped] == ["SKIPPED"] and "not concurrent" in skipped[0]["reason"]
+    assert cron("DELETE", PREFIX + "/task/kill/alone").status_code == 204
+
+
+def test_the_result_of_an_asynchronous_job_is_told_later(cron):
+    body = {"name": "begins", "command": "true", "schedule": "R1//PT1H", "async": True}
+    assert cron("POST", "/scheduler/iso8601", body).status_code == 204
+    assert cron("POST", "/scheduler/dependency", child("follows", "begins")).status_code == 204
+
+    def task():
+        tasks = cron("GET", PREFIX + "/job/stat/begins").json()["taskStatHistory"]
+        return tasks and tasks[0]["status"] == "Success" and tasks[0]["taskId"]
+    task_id = cron.cluster.wait_until(task, 60, "the task")
+    assert get(cron, "begins")["successCount"] == 0 and get(cron, "follows")["successCount"] == 0
+    assert cron("PUT", f"/scheduler/task/{task_id}", {"statusCode": 1}).status_code == 204
+    assert get(cron, "begins")["errorCount"] == 1
+    assert cron("PUT", f"/scheduler/task/{task_id}", {"statusCode": 0}).status_code == 204
+    assert get(cron, "begins")["successCount"] == 1
+    ended(cron, "follows", 1)
