@@ -38,6 +38,8 @@ static const struct option_def options[] = {
     {"agent_port", OPTION_PORT, offsetof(struct up, agent_port), "5051", "port of the first agent; the next follow", 0, 0,
      0},
     {"marathon_port", OPTION_PORT, offsetof(struct up, marathon_port), "8080", "port of the service scheduler", 0, 0, 0},
+    {"cron", OPTION_BOOL, offsetof(struct up, cron), "true", "start a job scheduler", 0, 0, 0},
+    {"cron_port", OPTION_PORT, offsetof(struct up, cron_port), "9000", "port of the job scheduler", 0, 0, 0},
     {"dns", OPTION_BOOL, offsetof(struct up, dns), "true", "start a name server", 0, 0, 0},
     {"lb", OPTION_BOOL, offsetof(struct up, lb), "true", "start a balancer", 0, 0, 0},
     {"dns_port", OPTION_PORT, offsetof(struct up, dns_port), "8053", "port of the name server, UDP and TCP", 0, 0, 0},
@@ -238,7 +240,7 @@ static int prepare_dir(struct up *u, struct err *err)
     cluster_free(&old);
     if (rc == -EBUSY)
         return rc;
-    static const char *const below[] = {"log", "master", "marathon"};
+    static const char *const below[] = {"log", "master", "marathon", "cron"};
     for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
         CHECK(snprintf(path, sizeof(path), "%s/%s", u->cluster.dir, below[i]) < (int)sizeof(path));
         if (mkdir(path, 0700) < 0 && errno != EEXIST)

@@ -30,9 +30,9 @@ struct up_role {
 struct up {
     /* options */
     char *dir, *ip, *zk;
-    bool detach, empty, dns, lb;
+    bool detach, empty, cron, dns, lb;
     int64_t agents, masters;
-    uint16_t master_port, agent_port, marathon_port, dns_port, dns_http_port, lb_port;
+    uint16_t master_port, agent_port, marathon_port, cron_port, dns_port, dns_http_port, lb_port;
     char *agent_resources, *vip_range, *plane;
 
     struct loop *loop;

@@ -270,7 +270,7 @@ static void add_role(struct up *u, size_t index, const char *name, char **argv)
 void up_roles_start(struct up *u)
 {
     const char *dir = u->cluster.dir;
-    size_t count = 2 + (size_t)u->agents + u->dns + u->lb, marathon = 1 + (size_t)u->agents;
+    size_t count = 2 + (size_t)u->agents + u->cron + u->dns + u->lb, next = 1 + (size_t)u->agents;
     char instance[CLUSTER_INSTANCE_SIZE];
     struct err err;
     if (cluster_instance(dir, instance, &err) < 0) {
@@ -295,18 +295,23 @@ void up_roles_start(struct up *u)
                          xstrdup("--runtime_dir"), text("%s/%s/run", dir, name), xstrdup("--cgroups_root"),
                          text("%s/%s", u->cgroups_root, name), xstrdup("--resources"), agent_share(u, i)));
     }
-    add_role(u, marathon, "marathon",
+    add_role(u, next++, "marathon",
              argv_of(13, xstrdup("marathon"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port),
                      xstrdup("--http_address"), xstrdup(u->ip), xstrdup("--http_port"), text("%u", u->marathon_port),
                      xstrdup("--hostname"), xstrdup(u->ip), xstrdup("--work_dir"), text("%s/marathon", dir),
                      xstrdup("--enable_features"), xstrdup("task_killing")));
+    if (u->cron)
+        add_role(u, next++, "cron",
+                 argv_of(11, xstrdup("cron"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port),
+                         xstrdup("--http_address"), xstrdup(u->ip), xstrdup("--http_port"), text("%u", u->cron_port),
+                         xstrdup("--hostname"), xstrdup(u->ip), xstrdup("--work_dir"), text("%s/cron", dir)));
     if (u->dns)
-        add_role(u, marathon + 1, "dns",
+        add_role(u, next++, "dns",
                  argv_of(11, xstrdup("dns"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port), xstrdup("--ip"),
                          xstrdup(u->ip), xstrdup("--port"), text("%u", u->dns_port), xstrdup("--http_port"),
                          text("%u", u->dns_http_port), xstrdup("--vip_range"), xstrdup(u->vips)));
     if (u->lb)
-        add_role(u, marathon + 1 + u->dns, "lb",
+        add_role(u, next, "lb",
                  argv_of(13, xstrdup("lb"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port), xstrdup("--ip"),
                          xstrdup(u->ip), xstrdup("--port"), text("%u", u->lb_port), xstrdup("--vip_range"),
                          xstrdup(u->vips), xstrdup("--instance"), xstrdup(instance), xstrdup("--plane"),

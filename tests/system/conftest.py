@@ -116,11 +116,12 @@ class Cluster:
             self.program = str(self.dir / "muster")
             shutil.copy(MUSTER, self.program)
             os.chmod(self.program, 0o755)
-        self.ports = free_ports(5 + agents)
+        self.ports = free_ports(6 + agents)
         self.marathon = f"http://127.0.0.1:{self.ports[0]}"
         self.master = f"http://127.0.0.1:{self.ports[1]}"
         self.dns_port, self.dns_http_port, lb_port = self.ports[-3:]
         self.lb = f"http://127.0.0.1:{lb_port}"
+        self.cron = f"http://127.0.0.1:{self.ports[-4]}"
         self.options = list(options)
         self.wake = threading.Condition()
         self.watchers = []
@@ -132,7 +133,7 @@ class Cluster:
 
     def up_arguments(self):
         return ["up", "--dir", self.dir, "--marathon_port", self.ports[0], "--master_port", self.ports[1], "--agent_port",
-                self.ports[2], "--dns_port", self.dns_port, "--dns_http_port", self.dns_http_port, "--lb_port",
+                self.ports[2], "--cron_port", self.ports[-4], "--dns_port", self.dns_port, "--dns_http_port", self.dns_http_port, "--lb_port",
                 self.ports[-1], "--agents", self.agents, *self.options]
 
     def up(self, *more):

@@ -75,7 +75,7 @@ def test_detached_status_and_down(make_cluster):
     cluster = make_cluster()
     cluster.up()
     status = cluster.status()
-    assert {r["name"] for r in status["roles"]} == {"master", "agent-1", "marathon", "dns", "lb"}
+    assert {r["name"] for r in status["roles"]} == {"master", "agent-1", "marathon", "cron", "dns", "lb"}
     assert all(r["running"] and r["pid"] > 0 and r["address"] for r in status["roles"])
     assert status["leader"]["pid"] == cluster.role("master")["pid"]
     assert status["leader"]["address"] == cluster.master.removeprefix("http://")
