@@ -118,13 +118,13 @@ static void retire(struct proxy *proxy, struct proxy_vip *vip)
 {
     if (vip->fd >= 0 && vip->kind == PROXY_UDP) {
         (void)epoll_ctl(owner(proxy, vip)->epoll_fd, EPOLL_CTL_DEL, vip->fd, NULL); /* it is in there */
-        proxy_worker_send(owner(proxy, vip), PROXY_RETIRE, vip);
+        proxy_worker_send(owner(proxy, vip), PROXY_RETIRE, vip, -1);
     } else if (vip->fd >= 0) {
         for (unsigned i = 0; i < proxy->worker_count; i++)
             (void)epoll_ctl(proxy->workers[i].epoll_fd, EPOLL_CTL_DEL, vip->fd, NULL); /* as above */
         (void)shutdown(vip->fd, SHUT_RDWR); /* nobody may come in while the workers finish their batches */
         for (unsigned i = 0; i < proxy->worker_count; i++)
-            proxy_worker_send(&proxy->workers[i], PROXY_RETIRE, vip);
+            proxy_worker_send(&proxy->workers[i], PROXY_RETIRE, vip, -1);
     }
     proxy_vip_unref(vip);
 }
@@ -150,7 +150,7 @@ static void apply_one(struct proxy *proxy, const struct lb_change *change)
     if (is_new)
         start_listening(proxy, vip);
     else if (vip->kind == PROXY_UDP && vip->fd >= 0)
-        proxy_worker_send(owner(proxy, vip), PROXY_PRUNE, vip);
+        proxy_worker_send(owner(proxy, vip), PROXY_PRUNE, vip, -1);
 }
 
 static void proxy_apply(struct lb_plane *p, const struct lb_change *changes, size_t count)
@@ -217,8 +217,7 @@ static void proxy_close(struct lb_plane *p, bool is_final)
         (void)map_remove_n(&proxy->vips, &vip->at, sizeof(vip->at));
         retire(proxy, vip);
     }
-    for (unsigned i = 0; i < proxy->worker_count; i++)
-        proxy_worker_stop(&proxy->workers[i]);
+    proxy_workers_stop(proxy);
     map_deinit(&proxy->vips);
     free(proxy->workers);
     free(proxy);

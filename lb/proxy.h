@@ -7,7 +7,9 @@
  *   proxy_tcp.c     connections        proxy_udp.c  flows
  *
  * A TCP listener is in the epoll set of every worker (EPOLLEXCLUSIVE), so ten thousand VIPs are ten thousand descriptors,
- * whatever the number of threads. A UDP VIP belongs to one worker, which alone knows its flows.
+ * whatever the number of threads. The kernel wakes the same thread again and again when clients come one by one, so a
+ * worker that has clearly more connections than another passes new ones on. A UDP VIP belongs to one worker, which alone
+ * knows its flows.
  *
  * A VIP that goes is taken out of the epoll sets first; each worker then gets a command, which it carries out between two
  * batches of events, when it can hold no event of it any more, and gives up its reference. */
@@ -37,8 +39,6 @@ struct proxy_count {
 struct proxy_backend {
     atomic_uint refs;
     struct lb_endpoint at;
-    struct sockaddr_storage address;
-    socklen_t address_len;
     struct proxy_count count;
     atomic_uint failures_in_a_row;
     atomic_int_fast64_t ejected_until_ms;
@@ -69,11 +69,12 @@ struct proxy {
     atomic_size_t descriptors;
 };
 
-enum proxy_command_type { PROXY_RETIRE, PROXY_PRUNE, PROXY_STOP };
+enum proxy_command_type { PROXY_RETIRE, PROXY_PRUNE, PROXY_SERVE, PROXY_STOP };
 struct proxy_command {
     struct list in_queue;
     enum proxy_command_type type;
     struct proxy_vip *vip; /* with a reference */
+    int client;            /* of SERVE: accepted by another thread */
 };
 
 struct proxy_pipe {
@@ -89,6 +90,7 @@ struct proxy_worker {
     pthread_mutex_t lock; /* of commands */
     struct list commands;
     bool is_stopping;
+    atomic_uint connections; /* which others read to share them out */
 
     struct rng rng;
     int64_t now_ms;
@@ -123,8 +125,9 @@ void proxy_backend_worked(struct proxy_backend *backend);
 /* -- proxy_worker.c ---------------------------------------------------------------------------------------------- */
 
 int proxy_worker_start(struct proxy_worker *w, struct proxy *proxy, uint64_t seed, struct err *err);
-void proxy_worker_stop(struct proxy_worker *w); /* waits for its end */
-void proxy_worker_send(struct proxy_worker *w, enum proxy_command_type type, struct proxy_vip *vip);
+void proxy_workers_stop(struct proxy *proxy); /* waits for their end */
+/* client: -1, or the descriptor that SERVE hands over. */
+void proxy_worker_send(struct proxy_worker *w, enum proxy_command_type type, struct proxy_vip *vip, int client);
 /* Takes count descriptors of the process's share. False: there are no more. */
 bool proxy_take_descriptors(struct proxy *proxy, size_t count, size_t spare);
 void proxy_give_descriptors(struct proxy *proxy, size_t count);
@@ -133,6 +136,7 @@ void proxy_give_descriptors(struct proxy *proxy, size_t count);
 
 struct proxy_conn;
 void proxy_tcp_on_listener(struct proxy_worker *w, struct proxy_vip *vip);
+void proxy_tcp_serve(struct proxy_worker *w, struct proxy_vip *vip, int client);
 void proxy_tcp_on_event(struct proxy_worker *w, enum proxy_kind *side, uint32_t events);
 void proxy_tcp_run_ready(struct proxy_worker *w);
 void proxy_tcp_expire(struct proxy_worker *w);

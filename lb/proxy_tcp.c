@@ -28,12 +28,14 @@
 #define PIPE_SIZE (256 << 10) /* the kernel may give less */
 #define PIPES_KEPT_MAX 64     /* empty ones, of a thread */
 #define ACCEPTS_MAX 4         /* of one event, so that threads share a burst */
+#define UNEVEN_MIN 4          /* connections that one thread may have more than another before it passes new ones on */
 
 struct side {
     enum proxy_kind kind;
     int fd;
     bool readable, writable; /* until a call said otherwise */
     bool end_is_near;        /* the other end has closed: behind what is there comes the end, without another event */
+    bool has_urgent;         /* urgent data came: reads stop short before it, and a splice does not get past it */
     bool has_ended;          /* nothing more to read */
     bool is_shut;            /* nothing more will be written */
     struct proxy_conn *conn;
@@ -144,6 +146,7 @@ static void end_conn(struct proxy_worker *w, struct proxy_conn *conn, bool is_re
     proxy_vip_unref(conn->vip);
     conn->vip = NULL;
     conn->is_dead = true;
+    atomic_fetch_sub_explicit(&w->connections, 1, memory_order_relaxed);
     list_remove(&conn->in_list);
     list_push_back(&w->dead, &conn->in_list);
 }
@@ -224,10 +227,22 @@ static enum outcome note_end_of_read(struct side *from, ssize_t n)
     return BLOCKED;
 }
 
-static enum outcome move_spliced(struct side *from, struct side *to, struct way *way, uint64_t *moved)
+static void stop_splicing(struct proxy_worker *w, struct way *way)
+{
+    give_pipe(w, way->pipe, true);
+    way->pipe = NULL;
+    way->full_reads = 0;
+}
+
+static enum outcome move_spliced(struct proxy_worker *w, struct side *from, struct side *to, struct way *way,
+                                 uint64_t *moved)
 {
     ssize_t n = splice(from->fd, NULL, way->pipe->write_fd, NULL, PIPE_SIZE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-    if (n <= 0)
+    if (n == 0) { /* the end, or urgent data before the end: recv knows */
+        stop_splicing(w, way);
+        return MOVED;
+    }
+    if (n < 0)
         return note_end_of_read(from, n);
     way->in_pipe = (size_t)n;
     *moved += (uint64_t)n;
@@ -244,7 +259,7 @@ static enum outcome move_copied(struct proxy_worker *w, struct side *from, struc
     *moved += (uint64_t)n;
     count_bytes(from, (size_t)n);
     if (n < (ssize_t)PROXY_BUFFER_SIZE) {
-        from->readable = from->end_is_near; /* a short read: empty, and the next byte or the end will tell */
+        from->readable = from->end_is_near || from->has_urgent; /* else a short read: empty, and what comes will tell */
         way->full_reads = 0;
     } else if (way->full_reads < FULL_READS_TO_SPLICE) {
         way->full_reads++;
@@ -269,16 +284,19 @@ static enum outcome move_once(struct proxy_worker *w, struct side *from, struct 
     if (way->in_pipe > 0)
         return to->writable ? flush_pipe(to, way) : BLOCKED;
     if (from->has_ended) {
-        if (!to->is_shut && shutdown(to->fd, SHUT_WR) < 0)
+        bool is_last = from->is_shut; /* the other way has ended before: both are closed now, which says as much */
+        if (!to->is_shut && !is_last && shutdown(to->fd, SHUT_WR) < 0)
             return FAILED;
         to->is_shut = true;
         return BLOCKED;
     }
     if (!from->readable || !to->writable)
         return BLOCKED;
-    if (way->full_reads >= FULL_READS_TO_SPLICE && way->pipe == NULL)
+    if (way->pipe != NULL && from->has_urgent)
+        stop_splicing(w, way);
+    if (way->full_reads >= FULL_READS_TO_SPLICE && way->pipe == NULL && !from->has_urgent)
         way->pipe = take_pipe(w);
-    return way->pipe != NULL ? move_spliced(from, to, way, moved) : move_copied(w, from, to, way, moved);
+    return way->pipe != NULL ? move_spliced(w, from, to, way, moved) : move_copied(w, from, to, way, moved);
 }
 
 /* Moves what there is, up to a fair share. MOVED: there may be more. */
@@ -290,11 +308,8 @@ static enum outcome move(struct proxy_worker *w, struct side *from, struct side 
         return BLOCKED;
     for (int round = 0; round < ROUNDS_MAX && outcome == MOVED; round++)
         outcome = move_once(w, from, to, way, &moved);
-    if (outcome == BLOCKED && way->pipe != NULL && way->in_pipe == 0 && moved < PROXY_BUFFER_SIZE) {
-        give_pipe(w, way->pipe, true); /* the flood is over */
-        way->pipe = NULL;
-        way->full_reads = 0;
-    }
+    if (outcome == BLOCKED && way->pipe != NULL && way->in_pipe == 0 && moved < PROXY_BUFFER_SIZE)
+        stop_splicing(w, way); /* the flood is over */
     return outcome;
 }
 
@@ -328,7 +343,7 @@ void proxy_tcp_run_ready(struct proxy_worker *w)
 
 static int watch(struct proxy_worker *w, struct side *side)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = &side->kind};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = &side->kind};
     return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, side->fd, &event);
 }
 
@@ -356,14 +371,16 @@ static int start_connect(struct proxy_worker *w, struct proxy_conn *conn, const 
     struct side *server = &conn->server;
     if (!proxy_take_descriptors(w->proxy, 1, 0))
         return -EMFILE;
-    server->fd = socket(backend->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    struct sockaddr_storage address;
+    socklen_t address_len = lb_endpoint_to_sockaddr(&backend->at, &address);
+    server->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
     if (server->fd < 0) {
         proxy_give_descriptors(w->proxy, 1);
         return -errno;
     }
     (void)setsockopt(server->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* slower without, no more */
     (void)setsockopt(server->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    if (connect(server->fd, (const struct sockaddr *)&backend->address, backend->address_len) < 0 && errno != EINPROGRESS)
+    if (connect(server->fd, (const struct sockaddr *)&address, address_len) < 0 && errno != EINPROGRESS)
         return -errno;
     return watch(w, server) < 0 ? -errno : 0;
 }
@@ -428,6 +445,7 @@ void proxy_tcp_on_event(struct proxy_worker *w, enum proxy_kind *kind, uint32_t 
         else if (events & EPOLLOUT) {
             conn->server.readable = (events & (EPOLLIN | EPOLLRDHUP)) != 0;
             conn->server.end_is_near = (events & EPOLLRDHUP) != 0;
+            conn->server.has_urgent = (events & EPOLLPRI) != 0;
             on_connected(w, conn);
         }
         return;
@@ -438,6 +456,8 @@ void proxy_tcp_on_event(struct proxy_worker *w, enum proxy_kind *kind, uint32_t 
         side->writable = true;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         side->end_is_near = true;
+    if (events & EPOLLPRI)
+        side->has_urgent = side->readable = true;
     carry(w, conn);
     if ((events & EPOLLERR) != 0) /* what had come before is passed on; the way back may be idle and would not notice */
         end_conn(w, conn, true);
@@ -471,6 +491,30 @@ static void turn_away(struct proxy_worker *w, struct proxy_vip *vip)
     w->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+void proxy_tcp_serve(struct proxy_worker *w, struct proxy_vip *vip, int client)
+{
+    if (!w->is_stopping) {
+        connect_next(w, new_conn(w, vip, client));
+        return;
+    }
+    (void)close(client); /* nothing to be done about it */
+    proxy_give_descriptors(w->proxy, 1);
+    atomic_fetch_sub_explicit(&w->connections, 1, memory_order_relaxed);
+}
+
+/* Ourselves, or another thread drawn at random that has clearly fewer connections. */
+static struct proxy_worker *choose_worker(struct proxy_worker *w)
+{
+    struct proxy *proxy = w->proxy;
+    if (proxy->worker_count == 1)
+        return w;
+    size_t step = 1 + rng_next(&w->rng) % (proxy->worker_count - 1);
+    struct proxy_worker *other = &proxy->workers[((size_t)(w - proxy->workers) + step) % proxy->worker_count];
+    unsigned ours = atomic_load_explicit(&w->connections, memory_order_relaxed);
+    unsigned its = atomic_load_explicit(&other->connections, memory_order_relaxed);
+    return ours > its + its / 8 + UNEVEN_MIN ? other : w;
+}
+
 void proxy_tcp_on_listener(struct proxy_worker *w, struct proxy_vip *vip)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
@@ -485,6 +529,11 @@ void proxy_tcp_on_listener(struct proxy_worker *w, struct proxy_vip *vip)
                 turn_away(w, vip);
             return; /* another thread was faster, or the client is gone again */
         }
-        connect_next(w, new_conn(w, vip, fd));
+        struct proxy_worker *chosen = choose_worker(w);
+        atomic_fetch_add_explicit(&chosen->connections, 1, memory_order_relaxed); /* now, or it would get too many */
+        if (chosen == w)
+            connect_next(w, new_conn(w, vip, fd));
+        else
+            proxy_worker_send(chosen, PROXY_SERVE, vip, fd);
     }
 }

@@ -81,9 +81,11 @@ static int open_flow(struct proxy_worker *w, struct proxy_flow *flow)
         if (!proxy_take_descriptors(w->proxy, 1, 0))
             return -EMFILE;
     }
-    flow->fd = socket(backend->address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+    struct sockaddr_storage address;
+    socklen_t address_len = lb_endpoint_to_sockaddr(&backend->at, &address);
+    flow->fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &flow->kind};
-    if (flow->fd >= 0 && connect(flow->fd, (const struct sockaddr *)&backend->address, backend->address_len) == 0 &&
+    if (flow->fd >= 0 && connect(flow->fd, (const struct sockaddr *)&address, address_len) == 0 &&
         epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, flow->fd, &event) == 0)
         return 0;
     int result = -errno;

@@ -12,7 +12,6 @@ static struct proxy_backend *new_backend(const struct lb_endpoint *at)
     struct proxy_backend *backend = xcalloc(1, sizeof(*backend));
     atomic_init(&backend->refs, 1);
     backend->at = *at;
-    backend->address_len = lb_endpoint_to_sockaddr(at, &backend->address);
     return backend;
 }
 

@@ -46,6 +46,9 @@ static void carry_out(struct proxy_worker *w, struct proxy_command *command)
     case PROXY_PRUNE:
         proxy_udp_prune(w, command->vip);
         break;
+    case PROXY_SERVE:
+        proxy_tcp_serve(w, command->vip, command->client);
+        break;
     case PROXY_STOP:
         w->is_stopping = true;
         break;
@@ -69,12 +72,13 @@ static void run_commands(struct proxy_worker *w)
     }
 }
 
-void proxy_worker_send(struct proxy_worker *w, enum proxy_command_type type, struct proxy_vip *vip)
+void proxy_worker_send(struct proxy_worker *w, enum proxy_command_type type, struct proxy_vip *vip, int client)
 {
     static const uint64_t one = 1;
     struct proxy_command *command = xcalloc(1, sizeof(*command));
     command->type = type;
     command->vip = vip;
+    command->client = client;
     if (vip != NULL)
         proxy_vip_ref(vip);
     pthread_mutex_lock(&w->lock);
@@ -209,10 +213,15 @@ int proxy_worker_start(struct proxy_worker *w, struct proxy *proxy, uint64_t see
     return result;
 }
 
-void proxy_worker_stop(struct proxy_worker *w)
+/* One by one: a worker that still runs may pass a client on to one that does not any more. */
+void proxy_workers_stop(struct proxy *proxy)
 {
-    proxy_worker_send(w, PROXY_STOP, NULL);
-    pthread_join(w->thread, NULL);
-    run_commands(w);
-    release(w);
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        proxy_worker_send(&proxy->workers[i], PROXY_STOP, NULL, -1);
+    for (unsigned i = 0; i < proxy->worker_count; i++)
+        pthread_join(proxy->workers[i].thread, NULL);
+    for (unsigned i = 0; i < proxy->worker_count; i++) {
+        run_commands(&proxy->workers[i]);
+        release(&proxy->workers[i]);
+    }
 }

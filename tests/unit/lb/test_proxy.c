@@ -453,6 +453,72 @@ static void test_proxy__a_thousand_connections_are_spread(void **state)
     wait_until_idle(w, &w->vip);
 }
 
+/* Who is quick to wake takes most of a burst. */
+static void test_proxy__threads_share_the_connections(void **state)
+{
+    enum { COUNT = 40 };
+    struct world *w = *state;
+    int clients[COUNT], servers[COUNT], watched[3] = {0}, pollers = 0;
+    apply(w, &w->vip, w->backends, BACKENDS);
+    for (int i = 0; i < COUNT; i++)
+        clients[i] = connect_to(&w->vip);
+    for (int i = 0; i < COUNT; i++)
+        send_text(servers[i] = accept_any(w, NULL), "welcome");
+    for (int i = 0; i < COUNT; i++)
+        expect_text(clients[i], "welcome");
+    for (int fd = 0; fd < 1024 && pollers < 2; fd++) {
+        char path[64], line[256];
+        (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+        FILE *f = fopen(path, "r");
+        while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+            watched[pollers] += strncmp(line, "tfd:", 4) == 0;
+        if (f != NULL)
+            (void)fclose(f);
+        pollers += watched[pollers] > 0;
+    }
+    assert_int_equal(pollers, 2);
+    assert_int_equal(watched[0] + watched[1], 2 * (COUNT + 2)); /* besides the listener and what wakes the thread */
+    assert_true(watched[0] >= COUNT / 2 && watched[1] >= COUNT / 2);
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(clients[i]);
+        (void)close(servers[i]);
+    }
+}
+
+/* A read ends before an urgent byte, whatever comes after it; the byte itself is not for those who do not ask for it. */
+static void test_proxy__urgent_data_holds_nothing_up(void **state)
+{
+    enum { LEN = 200 << 10 };
+    static uint8_t sent[LEN], got[LEN];
+    struct world *w = *state;
+    int client, server;
+    apply(w, &w->vip, w->backends, 1);
+    for (int i = 0; i < 10; i++) {
+        client = connect_to(&w->vip);
+        send_text(client, "before");
+        assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+        send_text(client, "after");
+        server = accept_any(w, NULL);
+        expect_text(server, "beforeafter");
+        (void)close(client);
+        (void)close(server);
+    }
+    open_pair(w, &client, &server, NULL);
+    for (int i = 0; i < 20; i++) {
+        memset(sent, 'a' + i, LEN);
+        assert_int_equal(send(client, sent, LEN, MSG_NOSIGNAL), LEN);
+        if (i % 3 == 2)
+            assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+        assert_int_equal(recv(server, got, LEN, MSG_WAITALL), LEN);
+        assert_memory_equal(sent, got, LEN);
+    }
+    assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
+    (void)close(client);
+    expect_end(server);
+    (void)close(server);
+    wait_until_idle(w, &w->vip);
+}
+
 /* -- much data --------------------------------------------------------------------------------------------------- */
 
 struct transfer {
@@ -815,6 +881,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_proxy__draining_back_end_keeps_its_connections_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_proxy__established_connections_outlive_every_change, setup, teardown),
         cmocka_unit_test_setup_teardown(test_proxy__a_thousand_connections_are_spread, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__threads_share_the_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_proxy__urgent_data_holds_nothing_up, setup, teardown),
         cmocka_unit_test_setup_teardown(test_proxy__much_data_both_ways_at_once_arrives_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_proxy__slow_reader_holds_up_the_sender, setup, teardown),
         cmocka_unit_test_setup_teardown(test_proxy__taken_port_is_a_problem_until_it_is_free, setup, teardown),
