@@ -7,7 +7,9 @@
 
 #include "common/base/check.h"
 #include "frameworks/cron/chronos_core.h"
+#include "frameworks/cron/job_json.h"
 #include "frameworks/cron/time/calendar.h"
+#include "frameworks/kit/pattern.h"
 
 #define FIRST_START_MS 1000 /* 1970-01-01T00:00:01Z; earlier starts are refused */
 #define EPSILON_DEFAULT_MS 60000
@@ -296,6 +298,16 @@ static int read_environment(struct reader *r)
     return 0;
 }
 
+static bool is_pattern(enum job_operator op, const char *value, struct err *err)
+{
+    if (op == JOB_IS)
+        return true;
+    struct pattern *p = pattern_new(value, err);
+    bool is_good = p != NULL;
+    (void)pattern_free(p);
+    return is_good;
+}
+
 static int read_constraints(struct reader *r)
 {
     static const char *const operators[] = {"EQUALS", "LIKE", "UNLIKE"};
@@ -318,6 +330,8 @@ static int read_constraints(struct reader *r)
             op = parts[1] != NULL && strcmp(parts[1], operators[k]) == 0 ? k : op;
         if (parts[0] == NULL || parts[2] == NULL || op < 0)
             return refuse(r, "constraints", "a constraint is [attribute, EQUALS or LIKE or UNLIKE, value]");
+        if (!is_pattern(meanings[op], parts[2], r->err))
+            return err_wrap(r->err, -EINVAL, "field 'constraints'");
         j->constraints[i] =
             (struct job_constraint){chunks_strdup(&j->chunks, parts[0]), meanings[op], chunks_strdup(&j->chunks, parts[2])};
     }
@@ -496,6 +510,28 @@ static int read_schedule(struct reader *r)
 
 /* -- the whole --------------------------------------------------------------------------------------------------- */
 
+/* What the stored form does not take back must not get in: the next start of the process would fail on it. */
+static int check_stored_form(struct reader *r)
+{
+    const struct job_reading how = {.zones = r->c->config.zones, .wall_ms = r->c->wall_ms, .with_schedules = true};
+    struct json_writer w;
+    struct buf b;
+    buf_init(&b, JOB_TEXT_BYTES_MAX);
+    json_writer_init(&w, &b);
+    job_write_stored(r->job, &w);
+    int rc = 0;
+    if (b.overflowed) {
+        rc = err_set(r->err, -EINVAL, "the definition is larger than %u bytes", JOB_TEXT_BYTES_MAX);
+    } else {
+        struct job *again = job_from_stored(buf_data(&b), buf_len(&b), &how);
+        if (again == NULL)
+            rc = err_set(r->err, -EINVAL, "the definition holds a value that this scheduler does not take");
+        (void)job_unref(again);
+    }
+    buf_deinit(&b);
+    return rc;
+}
+
 struct job *chronos_read_job(const struct cron *c, const json_t *body, const struct entry *old, bool is_version_2,
                              struct err *err)
 {
@@ -513,6 +549,8 @@ struct job *chronos_read_job(const struct cron *c, const json_t *body, const str
         rc = groups[i](&r);
     if (rc == 0 && r.job->parent_count == 0)
         rc = read_schedule(&r);
+    if (rc == 0)
+        rc = check_stored_form(&r);
     return rc == 0 ? r.job : job_unref(r.job);
 }
 

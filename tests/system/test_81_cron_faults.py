@@ -11,11 +11,18 @@ import pytest
 
 from cron import Cron
 
-INTERVAL = 20  # seconds
-WINDOW = 15    # a killed part is started again, registers and gets its offers within this
-DURATION = 2   # of a run
-ROUNDS = 4
 JOBS = 5
+
+
+class Plan:
+    def __init__(self, interval, window, duration, rounds):
+        self.interval, self.window, self.duration, self.rounds = interval, window, duration, rounds
+        assert interval > window + duration
+
+
+CALM = Plan(interval=8, window=4, duration=1, rounds=3)
+# A killed part is started again, registers and gets its offers within the window.
+STORM = Plan(interval=20, window=15, duration=2, rounds=4)
 
 
 @pytest.fixture
@@ -63,38 +70,38 @@ def test_the_checker_sees_what_is_wrong():
     assert match([100], [(99, 100)], 5) == ([100], [(99, 100)])
 
 
-def command(path):
+def command(path, plan):
     note = 'echo "$CHRONOS_JOB_NAME {} $$-$CHRONOS_JOB_RUN_TIME $(date +%s.%N)" >> ' + str(path / "log")
-    return f"{note.format('begin')}; sleep {DURATION}; {note.format('end')}"
+    return f"{note.format('begin')}; sleep {plan.duration}; {note.format('end')}"
 
 
-def add_jobs(cron, path, first, prefix):
+def add_jobs(cron, path, first, prefix, plan):
     """JOBS jobs, a few seconds apart. Returns name -> first due moment."""
     starts = {}
     for i in range(JOBS):
-        name, at = f"{prefix}-{i}", first + i * INTERVAL // JOBS
+        name, at = f"{prefix}-{i}", first + i * plan.interval // JOBS
         text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
         answer = cron("POST", "/v1/scheduler/iso8601",
-                      {"name": name, "command": command(path), "schedule": f"R{ROUNDS}/{text}/PT{INTERVAL}S", "retries": 0,
+                      {"name": name, "command": command(path, plan), "schedule": f"R{plan.rounds}/{text}/PT{plan.interval}S", "retries": 0,
                        "cpus": 0.01, "mem": 32, "disk": 1, "runAsUser": "root" if os.getuid() == 0 else None})
         assert answer.status_code == 204, answer.text
         starts[name] = at
     return starts
 
 
-def check(cron, path, starts):
-    end = max(starts.values()) + (ROUNDS - 1) * INTERVAL + WINDOW + DURATION + 3
+def check(cron, path, starts, plan):
+    end = max(starts.values()) + (plan.rounds - 1) * plan.interval + plan.window + plan.duration + 3
     cron.cluster.wait_until(lambda: time.time() > end, end - time.time() + 10, "the end of the schedule")
     runs, problems = read_runs(path), []
     for name, start in starts.items():
-        due = [start + k * INTERVAL for k in range(ROUNDS)]
-        missing, extra = match(due, runs.get(name, []), WINDOW)
+        due = [start + k * plan.interval for k in range(plan.rounds)]
+        missing, extra = match(due, runs.get(name, []), plan.window)
         problems += [f"{name}: nothing ran for the moment {m - start:+.0f} s" for m in missing]
         problems += [f"{name}: a run at {r[0] - start:+.3f} s that no moment asked for" for r in extra]
     assert not problems, "\n".join(problems) + "\n" + cron.log.read_text(errors="replace")[-4000:] + cron.cluster.logs()
     for name in starts:
         shown = cron("GET", f"/v1/scheduler/job/{name}").json()
-        assert (shown["successCount"], shown["errorCount"]) == (ROUNDS, 0), shown
+        assert (shown["successCount"], shown["errorCount"]) == (plan.rounds, 0), shown
         assert shown["disabled"] and shown["schedule"].startswith("R0/")
 
 
@@ -108,12 +115,12 @@ def cron(make_cluster):
 
 
 def test_every_moment_runs_once_without_faults(cron, shared):
-    check(cron, shared, add_jobs(cron, shared, int(time.time()) + 3, "calm"))
+    check(cron, shared, add_jobs(cron, shared, int(time.time()) + 3, "calm", CALM), CALM)
 
 
 def test_every_moment_runs_once_while_parts_are_killed(cron, shared):
-    starts = add_jobs(cron, shared, int(time.time()) + 3, "storm")
-    end = max(starts.values()) + (ROUNDS - 1) * INTERVAL
+    starts = add_jobs(cron, shared, int(time.time()) + 3, "storm", STORM)
+    end = max(starts.values()) + (STORM.rounds - 1) * STORM.interval
     kills = itertools.cycle(["cron", "master", "agent", "cron", "agent", "cron", "master"])
     while time.time() < end:
         victim = next(kills)
@@ -124,4 +131,4 @@ def test_every_moment_runs_once_while_parts_are_killed(cron, shared):
             cron.cluster.kill_role(victim if victim == "master" else "agent-1")
         pause = time.time() + 3.3  # out of step with the schedule, so that all of its phases are met
         cron.cluster.wait_until(lambda: time.time() > pause, 10, "the next fault")
-    check(cron, shared, starts)
+    check(cron, shared, starts, STORM)

@@ -14,7 +14,7 @@ BAD, BROKEN = "Bad Request", "Internal Server Error"
 
 @pytest.fixture(scope="module")
 def cron(cluster):
-    process = Cron(cluster).start()
+    process = Cron(cluster, "--failure_retry", 500).start()
     yield process
     process.stop()
 
@@ -379,3 +379,16 @@ def test_the_result_of_an_asynchronous_job_is_told_later(cron):
     assert cron("PUT", f"/scheduler/task/{task_id}", {"statusCode": 0}).status_code == 204
     assert get(cron, "begins")["successCount"] == 1
     ended(cron, "follows", 1)
+
+
+def test_a_failure_is_tried_again_as_often_as_retries_say(cron):
+    put(cron, job("third-time", command='test "$CHRONOS_JOB_RUN_ATTEMPT" = 2', retries=2))
+    put(cron, job("never-well", command="exit 1", retries=1))
+    for name in ("third-time", "never-well"):
+        assert cron("PUT", f"{PREFIX}/job/{name}").status_code == 204
+    ended(cron, "third-time", 1, 0)
+    ended(cron, "never-well", 0, 1)
+    run = cron("GET", "/v1/jobs/never-well/history").json()["runs"][0]
+    assert [t["status"] for t in run["tasks"]] == ["TASK_FAILED", "TASK_FAILED"]
+    ids = [t["id"].split(":") for t in cron("GET", "/v1/jobs/third-time/history").json()["runs"][0]["tasks"]]
+    assert [i[0] for i in ids] == ["ct"] * 3 and [i[2] for i in ids] == ["0", "1", "2"] and ids[0][3] == "third-time"

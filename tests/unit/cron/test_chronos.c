@@ -69,11 +69,11 @@ static void pass(struct world *w, int64_t ms)
     feed(w, &in);
 }
 
-static int setup(void **state)
+static int setup_with(void **state, bool is_compat)
 {
     struct world *w = xcalloc(1, sizeof(*w));
     w->zones = zones_new(zone_read_system, NULL);
-    struct cron_config config = {.zones = w->zones, .seed = 7, .user = "root"};
+    struct cron_config config = {.zones = w->zones, .seed = 7, .user = "root", .chronos_compat = is_compat};
     w->c = cron_new(&config);
     w->now_ms = 1000;
     w->wall_ms = NOW_MS;
@@ -81,6 +81,16 @@ static int setup(void **state)
     feed(w, &in);
     *state = w;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, false);
+}
+
+static int setup_compat(void **state)
+{
+    return setup_with(state, true);
 }
 
 static int teardown(void **state)
@@ -157,6 +167,9 @@ static void test_put__answers(void **state)
         {"{'name':'a','command':'x','arguments':[1]}", 400, "arguments"},
         {"{'name':'a','command':'x','environmentVariables':[{'name':'A'}]}", 400, "environmentVariables"},
         {"{'name':'a','command':'x','constraints':[['a','EQUALS']]}", 400, "constraint"},
+        {"{'name':'a','command':'x','constraints':[['a','LIKE','(']]}", 400, "constraints"},
+        {"{'name':'a','command':'x','container':{'type':'MESOS','volumes':[{'hostPath':'/a','containerPath':'b'}]}}", 400,
+         "absolute"},
         {"{'name':'a','command':'x','fetch':[{}]}", 400, "fetch"},
         {"{'name':'a','command':'x','fetch':[{'uri':'b'}],'uris':['c']}", 400, "both uri"},
         {"{'name':'a','command':'x','fetch':[{'uri':'b'}],'uris':['b']}", 204, NULL},
@@ -222,6 +235,21 @@ static void test_schedule__is_rewritten_and_may_be_posted_back(void **state)
     assert_int_equal(put(w, "{\"name\":\"m\",\"command\":\"y\",\"schedule\":\"R9/2026-04-30T00:00:00.000Z/P1M\"}"), 204);
     get(w, "m");
     assert_string_equal(member(w, "schedule"), "\"R9/2026-04-30T00:00:00.000Z/P1M\"");
+}
+
+/* As Chronos does it: only the new start is kept. */
+static void test_compat__month_ends_drift(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(put(w, "{\"name\":\"m\",\"command\":\"x\",\"concurrent\":true,"
+                            "\"schedule\":\"R5/2026-03-31T00:00:00Z/P1M\"}"),
+                     204);
+    pass(w, 2 * INT64_C(86400000) + 1000);
+    get(w, "m");
+    assert_string_equal(member(w, "schedule"), "\"R4/2026-04-30T00:00:00.000Z/P1M\"");
+    pass(w, 30 * INT64_C(86400000));
+    get(w, "m");
+    assert_string_equal(member(w, "schedule"), "\"R3/2026-05-30T00:00:00.000Z/P1M\"");
 }
 
 static void test_missed__is_one_run_and_one_less(void **state)
@@ -327,6 +355,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_put__answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_jobs__are_400, setup, teardown),
         cmocka_unit_test_setup_teardown(test_schedule__is_rewritten_and_may_be_posted_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compat__month_ends_drift, setup_compat, teardown),
         cmocka_unit_test_setup_teardown(test_missed__is_one_run_and_one_less, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counts__come_along_with_a_new_job_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_delete__gives_children_a_schedule_or_parents, setup, teardown),
