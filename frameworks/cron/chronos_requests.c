@@ -10,6 +10,7 @@
 #include "common/base/check.h"
 #include "frameworks/cron/chronos_core.h"
 #include "frameworks/cron/job_json.h"
+#include "frameworks/cron/requests.h"
 
 #define BODY_BYTES_MAX (256u << 20) /* 100,000 jobs in full */
 
@@ -199,7 +200,7 @@ static void on_list(struct cron *c, const struct cron_request *r)
         left--;
     }
     json_end_array(&w);
-    cron_reply(c, r, 200, &body, false);
+    cron_reply_body(c, r, 200, &body, false);
 }
 
 static void write_summary(const struct entry *e, struct json_writer *w)
@@ -242,7 +243,7 @@ static void on_summary(struct cron *c, const struct cron_request *r)
     }
     json_end_array(&w);
     json_end_object(&w);
-    cron_reply(c, r, 200, &body, false);
+    cron_reply_body(c, r, 200, &body, false);
 }
 
 static void on_get_job(struct cron *c, const struct cron_request *r, const struct entry *e)
@@ -257,7 +258,7 @@ static void on_get_job(struct cron *c, const struct cron_request *r, const struc
     buf_init(&body, 0);
     json_writer_init(&w, &body);
     chronos_write_job(c, e, r->chronos->is_version_2, false, &w);
-    cron_reply(c, r, 200, &body, false);
+    cron_reply_body(c, r, 200, &body, false);
 }
 
 static void on_graph(struct cron *c, const struct cron_request *r)

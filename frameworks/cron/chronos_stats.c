@@ -149,7 +149,7 @@ void chronos_on_stat_records(struct cron *c, const struct cron_request *r, const
         put_record(e->job->id, &items[i], &w);
     json_end_array(&w);
     json_end_object(&w);
-    cron_reply(c, r, 200, &body, false);
+    cron_reply_body(c, r, 200, &body, false);
 }
 
 /* -- all jobs, slowest first ------------------------------------------------------------------------------------- */
@@ -206,5 +206,5 @@ void chronos_on_stats(struct cron *c, const struct cron_request *r)
     }
     json_end_array(&w);
     free(all);
-    cron_reply(c, r, 200, &body, false);
+    cron_reply_body(c, r, 200, &body, false);
 }
