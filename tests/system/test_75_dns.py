@@ -134,7 +134,6 @@ def flags(cluster, upstream):
 def server(cluster, network, upstream, tmp_path_factory):
     made = Server(tmp_path_factory.mktemp("dns") / "log")
     made.start([*flags(cluster, upstream), "--port", "53" if network else "0"])
-    made.http = None
     cluster.wait_until(lambda: ask(made.port, "leader.mesos", A).count, 20, "the leader's name")
     yield made
     made.end()
@@ -329,9 +328,9 @@ def test_forms_of_questions(cluster, server, app):
     text = dig(server, name)
     assert "status: NOERROR" in text and "flags: qr aa rd ra;" in text
     assert [f"{name}.", "60", "IN", "A", "127.0.0.1"] in [line.split() for line in text.splitlines()]
-    assert "EDNS: version: 0, flags:; udp: 4096" in text
+    assert "EDNS: version: 0, flags:; udp: 1232" in text
     assert "OPT PSEUDOSECTION" not in dig(server, "+noedns", name)
-    assert "flags: do; udp: 4096" in dig(server, "+dnssec", name)
+    assert "flags: do; udp: 1232" in dig(server, "+dnssec", name)
     assert "status: BADVERS" in dig(server, "+edns=1", "+noednsneg", name)
     assert "status: NOERROR" in dig(server, "+ednsopt=65001:abcd", name)
     text = dig(server, name, "AAAA")
@@ -566,6 +565,24 @@ def test_other_names_come_from_their_server(server, upstream):
     finally:
         upstream.send_signal(signal.SIGCONT)
     assert short(server, "ns.example.test") == ["127.0.0.1"]
+
+
+def test_no_recursion_and_no_circles(cluster, tmp_path):
+    """Without forwarding other names are refused and nobody is promised recursion; a server that would ask itself, whatever
+    its address, does not start."""
+    plain = [conftest.MUSTER, "dns", "--master", cluster.master.removeprefix("http://"), "--http_port", "0"]
+    none = Server(tmp_path / "none").start([*plain, "--port", "0", "--no-external_on", "--no-recurse_on"])
+    text = dig(none, "www.example.test")
+    assert "status: REFUSED" in text and " ra" not in text.partition("flags:")[2].partition(";")[0]
+    assert "flags: qr aa rd;" in dig(none, "ready.spartan")
+    none.end()
+    port = str(free_ports(1)[0])
+    for ip, resolvers in (("127.0.0.1", f"127.0.0.1:{port}"), ("0.0.0.0", f"192.0.2.1,127.0.0.53:{port}"), ("::", f"[::1]:{port}")):
+        done = subprocess.run([*plain, "--port", port, "--ip", ip, "--resolvers", resolvers], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1 and "circles" in done.stderr, done.stderr
+    done = subprocess.run([*plain, "--port", port, "--ip", "127.0.0.1", "--forward_zones", f"a.test=127.0.0.1:{port}"], capture_output=True,
+                          text=True, timeout=20)
+    assert done.returncode == 1 and "circles" in done.stderr, done.stderr
 
 
 # -- clients -----------------------------------------------------------------------------------------------------------
