@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The batch scheduler as a process beside a cluster that `muster up` has started."""
+"""A batch scheduler of the test's own, beside that of the cluster: with options, and to be killed without being started again."""
 import subprocess
 import time
 
@@ -13,7 +13,7 @@ class Cron:
         self.cluster, self.options, self.process, self.is_settled = cluster, list(options), None, False
         self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = cluster.dir / "log" / "cron.log"
+        self.log = cluster.dir / "log" / "cron-by-hand.log"
 
     def start(self, bound=20):
         """Starts it and waits until it answers. The first time it may turn out that somebody else took the port meanwhile."""
@@ -27,7 +27,7 @@ class Cron:
 
     def launch(self, bound):
         master = self.cluster.master.removeprefix("http://")
-        arguments = ["cron", "--master", master, "--work_dir", self.cluster.dir / "cron", "--http_address", "127.0.0.1",
+        arguments = ["cron", "--master", master, "--work_dir", self.cluster.dir / "cron-by-hand", "--http_address", "127.0.0.1",
                      "--http_port", self.port, "--hostname", "127.0.0.1", *self.options]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([MUSTER, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
