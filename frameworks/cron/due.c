@@ -42,9 +42,14 @@ static void skip(struct cron *c, struct entry *e, int64_t first_ms, int64_t last
     cron_run_skip(c, e, &s);
 }
 
-static void skip_one(struct cron *c, struct entry *e, int64_t due_ms, const char *reason)
+static void skip_all(struct cron *c, struct entry *e, const struct moments *m, const char *reason)
 {
-    skip(c, e, due_ms, due_ms, 1, true, reason);
+    skip(c, e, m->first_ms, m->newest_ms, m->count, m->is_exact, reason);
+}
+
+static struct moments one_moment(int64_t due_ms)
+{
+    return (struct moments){.first_ms = due_ms, .newest_ms = due_ms, .count = 1, .is_exact = true};
 }
 
 /* Stops every live run; those without tasks end at once. */
@@ -56,20 +61,22 @@ static void stop_all(struct cron *c, struct entry *e, const char *reason)
     }
 }
 
-static void start(struct cron *c, struct entry *e, int64_t interval_start_ms, int64_t due_ms, bool is_missed)
+/* A run for its newest moment; if it cannot be, all of them are skipped. */
+static void start(struct cron *c, struct entry *e, int64_t interval_start_ms, const struct moments *m, bool is_missed)
 {
+    int64_t due_ms = m->newest_ms;
     const struct schedule *s = e->job->schedule;
     struct run_options o = {.trigger = is_missed ? TRIGGER_CATCH_UP : TRIGGER_SCHEDULE,
                             .due_ms = due_ms,
                             .interval_start_ms = interval_start_ms,
                             .interval_end_ms = due_ms};
     if (c->run_count >= (size_t)c->config.runs_max) {
-        skip_one(c, e, due_ms, "too many runs are alive");
+        skip_all(c, e, m, "too many runs are alive");
         return;
     }
     if (e->run_count > 0 && s->concurrency != CONCURRENCY_ALLOW) {
         if (s->concurrency == CONCURRENCY_FORBID && s->missed != MISSED_CATCH_UP) {
-            skip_one(c, e, due_ms, "an earlier run is active and concurrencyPolicy is FORBID");
+            skip_all(c, e, m, "an earlier run is active and concurrencyPolicy is FORBID");
             return;
         }
         /* What is caught up waits for its turn; what replaces waits for what it replaces. */
@@ -81,9 +88,10 @@ static void start(struct cron *c, struct entry *e, int64_t interval_start_ms, in
     (void)cron_run_start(c, e, &o);
 }
 
-static int64_t interval_start(const struct entry *e, int64_t due_ms)
+/* The moment before, or what the schedule begins behind. */
+static int64_t interval_start(const struct entry *e)
 {
-    return e->last_due_ms ? e->last_due_ms : due_ms;
+    return e->last_due_ms ? e->last_due_ms : e->decided_ms;
 }
 
 /* The newest catch_up_max one after the other; says what is left out. */
@@ -105,14 +113,15 @@ static uint64_t catch_up(struct cron *c, struct entry *e, const struct moments *
             break;
         }
     }
-    int64_t previous = interval_start(e, m->first_ms), skipped_until = 0;
+    int64_t previous = interval_start(e), skipped_until = 0;
     uint64_t started = 0;
     for (int64_t due = schedule_next(s, from); due <= m->newest_ms; due = schedule_next(s, due)) {
         if (count > most) {
             count--;
             skipped_until = due;
         } else {
-            start(c, e, previous, due, due != m->newest_ms || m->is_late);
+            struct moments one = one_moment(due);
+            start(c, e, previous, &one, due != m->newest_ms || m->is_late);
             started++;
         }
         previous = due;
@@ -125,21 +134,22 @@ static uint64_t catch_up(struct cron *c, struct entry *e, const struct moments *
 static uint64_t decide(struct cron *c, struct entry *e, const struct moments *m)
 {
     const struct schedule *s = e->job->schedule;
-    int64_t previous = interval_start(e, m->first_ms);
+    int64_t previous = interval_start(e);
     bool has_missed = m->count > 1 || m->is_late;
     if (!has_missed || s->missed == MISSED_RUN_ONCE) {
-        start(c, e, previous, m->newest_ms, has_missed);
+        start(c, e, previous, m, has_missed);
         return 1;
     }
     if (s->missed == MISSED_CATCH_UP)
         return catch_up(c, e, m);
     if (m->is_late) {
-        skip(c, e, m->first_ms, m->newest_ms, m->count, m->is_exact, "missed: nobody could decide it in time");
+        skip_all(c, e, m, "missed: nobody could decide it in time");
         return 1;
     }
     /* Everything before the newest: its end is told as the newest's predecessor is not known without walking. */
     skip(c, e, m->first_ms, m->newest_ms - 1, m->count - 1, m->is_exact, "missed: a later moment is due as well");
-    start(c, e, previous, m->newest_ms, false);
+    struct moments newest = one_moment(m->newest_ms);
+    start(c, e, previous, &newest, false);
     return 1;
 }
 

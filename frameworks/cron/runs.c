@@ -380,6 +380,13 @@ static int64_t restart_delay_ms(const struct job *j, unsigned attempts)
     return delay < j->max_launch_delay_s * 1000 ? delay : j->max_launch_delay_s * 1000;
 }
 
+/* The first at once, later ones more and more slowly. */
+static int64_t relaunch_delay_ms(unsigned before)
+{
+    int64_t delay = before == 0 ? 0 : INT64_C(500) << (before < 7 ? before : 7);
+    return delay;
+}
+
 static void plain_task_ended(struct cron *c, struct run *r, enum task_end how, const char *reason)
 {
     if (how == TASK_FINISHED) {
@@ -387,7 +394,8 @@ static void plain_task_ended(struct cron *c, struct run *r, enum task_end how, c
         return;
     }
     if (how == TASK_NEVER) {
-        r->relaunches++;
+        int64_t wait_ms = relaunch_delay_ms(r->relaunches++);
+        r->not_before_ms = wait_ms > 0 ? c->now_ms + wait_ms : 0;
         cron_run_settle(c, r);
         return;
     }
@@ -408,7 +416,7 @@ static void array_task_ended(struct cron *c, struct run *r, int64_t index, unsig
     if (how == TASK_FINISHED) {
         a->succeeded++;
     } else if (how == TASK_NEVER) {
-        array_retry(a, index, attempt - 1, c->now_ms);
+        array_retry(a, index, attempt - 1, c->now_ms + relaunch_delay_ms(r->relaunches++ > 0 ? 1 : 0));
         cron_store_array_retry(c, r, index, attempt - 1);
     } else if (how != TASK_KILLED && may_restart(c, r, attempt)) {
         array_retry(a, index, attempt, c->now_ms + restart_delay_ms(r->spec, attempt));

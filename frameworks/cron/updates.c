@@ -12,11 +12,28 @@ static bool is_reconciled(const Mesos__V1__TaskStatus *status)
     return status->has_reason && status->reason == MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION;
 }
 
-/* A launch that nothing was ever heard of, and that the master says it does not know, never got to its agent: the agent
- * keeps what it knows of a task until that was acknowledged (facts: mesos 1.12). */
+/* A launch that nothing was ever heard of, on an agent that is registered and does not know it (that is what GONE says),
+ * never got there: the agent keeps what it knows of a task until that was acknowledged. UNKNOWN is no such answer: the
+ * agent itself is not known any more, and the task may have run on it (facts: mesos 1.12). */
 static bool never_arrived(const struct task *t, const Mesos__V1__TaskStatus *status)
 {
-    return t->state == TASK_CREATED && !t->is_heard && is_reconciled(status);
+    return t->state == TASK_CREATED && !t->is_heard && is_reconciled(status) &&
+           status->state == MESOS__V1__TASK_STATE__TASK_GONE;
+}
+
+/* TASK_DROPPED says that the task did not run. Only these reasons also say that nothing is wrong with it: others (a user
+ * that does not exist) would come again for ever (facts: mesos 1.11). */
+static bool is_bad_luck(const Mesos__V1__TaskStatus *status)
+{
+    switch (status->has_reason ? status->reason : 0) {
+    case MESOS__V1__TASK_STATUS__REASON__REASON_INVALID_OFFERS:
+    case MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED:
+    case MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_DISCONNECTED:
+    case MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_RESTARTED:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* false: it has not ended. */
@@ -34,7 +51,7 @@ static bool end_of(const struct task *t, const Mesos__V1__TaskStatus *status, en
         *out = TASK_KILLED;
         return true;
     case MESOS__V1__TASK_STATE__TASK_DROPPED:
-        *out = TASK_NEVER;
+        *out = is_bad_luck(status) ? TASK_NEVER : TASK_FAILED;
         return true;
     case MESOS__V1__TASK_STATE__TASK_LOST:
     case MESOS__V1__TASK_STATE__TASK_GONE:

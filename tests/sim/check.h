@@ -13,6 +13,7 @@ enum sim_seen_type {
     SIM_SEEN_FRAMEWORK_UPDATE,
     SIM_SEEN_FRAMEWORK_WANTS, /* task_id is asked to be launched */
     SIM_SEEN_CONTAINER_STARTED,
+    SIM_SEEN_PROCESS_STARTED, /* in it: the command of the task */
     SIM_SEEN_CONTAINER_ENDED,
 };
 
@@ -38,6 +39,7 @@ struct sim_check {
 extern const struct sim_check check_resources; /* 1 */
 extern const struct sim_check check_offers;    /* 2 */
 extern const struct sim_check check_updates;   /* 3 */
+extern const struct sim_check check_cron;      /* no run of cron starts twice */
 
 /* To be asked when somebody wanted offers of everything: the newest offers must have left nothing of any agent. */
 void check_resources_all_offered(struct world *w);

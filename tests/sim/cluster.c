@@ -63,6 +63,13 @@ void cluster_add_marathon(struct cluster *c, int instances)
     world_start_node(sim_marathon_node(c->marathon));
 }
 
+void cluster_add_cron(struct cluster *c)
+{
+    world_add_check(c->world, &check_cron);
+    c->cron = sim_cron_new(c->world, "cron", sim_master_node(c->master));
+    world_start_node(sim_cron_node(c->cron));
+}
+
 /* Not every run has every fault: rare combinations need that the others stay away. */
 struct cluster *cluster_new_random(uint64_t seed)
 {
@@ -87,6 +94,8 @@ struct cluster *cluster_new_random(uint64_t seed)
                sizeof(sim_agent_node(c->agents[0])->ip));
     if (rng_below(&w->rng, 2) == 0)
         cluster_add_marathon(c, (int)world_draw(w, 0, 4));
+    if (rng_below(&w->rng, 2) == 0)
+        cluster_add_cron(c);
     return c;
 }
 
@@ -119,6 +128,8 @@ static int64_t draw_cut(struct world *w)
 
 static struct sim_store *any_store(struct cluster *c)
 {
+    if (c->cron && rng_below(&c->world->rng, 4) == 0)
+        return sim_cron_store(c->cron);
     switch (rng_below(&c->world->rng, c->marathon ? 4 : 3)) {
     case 0:
         return sim_master_store(c->master);
@@ -187,6 +198,14 @@ static void one_fault(struct cluster *c, enum chaos_kind kind)
     case CHAOS_SCALE_APP:
         if (c->marathon != NULL)
             sim_marathon_set_wanted(c->marathon, (int)rng_below(&w->rng, SIM_MARATHON_APPS), (int)world_draw(w, 0, 6));
+        break;
+    case CHAOS_CRASH_CRON:
+        if (c->cron != NULL)
+            world_restart_node(sim_cron_node(c->cron), pause_ms);
+        break;
+    case CHAOS_CUT_CRON:
+        if (c->cron != NULL)
+            world_cut(w, sim_cron_node(c->cron), master, draw_cut(w));
         break;
     case CHAOS_UNREGISTER:
         if (rng_below(&w->rng, 4) == 0)
@@ -261,6 +280,10 @@ static void look_at_container(void *ctx, const char *container_id, const char *f
             sim_framework_task_state(f, executor_id) == MESOS__V1__TASK_STATE__TASK_RUNNING)
             return;
     }
+    const struct sim_cron *cron = l->c->cron;
+    if (cron != NULL && sim_cron_framework_id(cron) != NULL && strcmp(sim_cron_framework_id(cron), framework_id) == 0 &&
+        sim_cron_knows(cron, executor_id))
+        return;
     const struct sim_marathon *m = l->c->marathon;
     if (m != NULL && sim_marathon_framework_id(m) != NULL && strcmp(sim_marathon_framework_id(m), framework_id) == 0 &&
         sim_marathon_knows(m, executor_id))
@@ -288,6 +311,8 @@ bool cluster_is_settled(struct cluster *c)
             return false;
         wanted += sim_marathon_wanted(c->marathon);
     }
+    if (c->cron != NULL && !sim_cron_is_settled(c->cron, c->why))
+        return false;
     for (int i = 0; i < c->agent_count; i++) {
         if (!agent_has_settled(c, c->agents[i]))
             return false;
@@ -318,6 +343,8 @@ void cluster_settle(struct cluster *c, int64_t limit_ms)
     w->faults = calm;
     memset(w->cut_until_ms, 0, sizeof(w->cut_until_ms));
     world_log(w, "world", "faults are over");
+    if (c->cron != NULL)
+        sim_cron_end_schedules(c->cron);
     int64_t limit = w->now_ms + limit_ms;
     /* Settled, and still so a minute later: nothing was under way to undo it. */
     for (int again = 0; again < 2 && !w->is_broken; again++) {
@@ -328,6 +355,8 @@ void cluster_settle(struct cluster *c, int64_t limit_ms)
     }
     if (!w->is_broken)
         world_settled(w);
+    if (!w->is_broken && c->cron != NULL)
+        sim_cron_look_at_moments(c->cron);
 }
 
 void cluster_run(struct cluster *c)

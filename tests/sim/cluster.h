@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sim/sim_agent.h"
+#include "sim/sim_cron.h"
 #include "sim/sim_framework.h"
 #include "sim/sim_marathon.h"
 #include "sim/sim_master.h"
@@ -30,6 +31,8 @@ enum chaos_kind {
     CHAOS_CUT_MARATHON,
     CHAOS_SCALE_APP,
     CHAOS_UNREGISTER,
+    CHAOS_CRASH_CRON,
+    CHAOS_CUT_CRON,
     CHAOS_KINDS,
 };
 
@@ -41,6 +44,7 @@ struct cluster {
     struct sim_framework *frameworks[CLUSTER_FRAMEWORKS_MAX];
     int framework_count;
     struct sim_marathon *marathon; /* NULL: none */
+    struct sim_cron *cron;         /* NULL: none */
     char why[256];                 /* what has not settled */
 };
 
@@ -50,6 +54,9 @@ struct cluster *cluster_free(struct cluster *c);
 
 /* Marathon with two apps. */
 void cluster_add_marathon(struct cluster *c, int instances);
+
+/* Cron with jobs of every kind. */
+void cluster_add_cron(struct cluster *c);
 
 /* Sizes, delays, faults and their frequency are drawn from the seed. */
 struct cluster *cluster_new_random(uint64_t seed);

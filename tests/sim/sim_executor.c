@@ -144,6 +144,7 @@ static void on_process_start(struct sim_executor *x, uint64_t id)
         return;
     }
     p->is_running = true;
+    x->ops->started(x->ctx);
     p->is_stubborn = world_chance(w, w->faults.stubborn_ppm);
     if (world_chance(w, w->faults.exit_ppm)) {
         static const int statuses[] = {0, 1 << 8, SIGSEGV};

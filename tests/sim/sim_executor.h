@@ -9,6 +9,7 @@
 struct sim_executor;
 
 struct sim_executor_ops {
+    void (*started)(void *ctx);            /* the command of the task runs */
     void (*exited)(void *ctx, int status); /* the executor ended by itself; it may be freed inside */
 };
 

@@ -96,7 +96,12 @@ static void on_executor_exited(void *ctx, int status)
     container_end(ctx, LAUNCHER_END_EXITED, status, "exited");
 }
 
-static const struct sim_executor_ops executor_ops = {on_executor_exited};
+static void on_process_started(void *ctx)
+{
+    see(ctx, SIM_SEEN_PROCESS_STARTED);
+}
+
+static const struct sim_executor_ops executor_ops = {on_process_started, on_executor_exited};
 
 /* -- the launcher --------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #define DROPPED MESOS__V1__TASK_STATE__TASK_DROPPED
 #define UNREACHABLE MESOS__V1__TASK_STATE__TASK_UNREACHABLE
 #define RECONCILIATION MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION
+#define RESTARTED MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_RESTARTED
 #define MINUTE 60000
 #define EVERY_MINUTE(more) ",\"schedules\":[{\"id\":\"s\",\"cron\":\"* * * * *\"" more "}]"
 
@@ -284,7 +285,9 @@ static void story__a_launch_that_never_arrived_is_made_again(void **state)
     assert_true(w.wants_offers);
     world_offer(&w);
     assert_int_equal(w.task_count, 2);
-    world_update(&w, 0, DROPPED); /* certain: not even begun */
+    world_tell(&w, world_task(&w, 0), DROPPED, RESTARTED); /* certain: not even begun */
+    assert_false(w.wants_offers);                          /* again, but not in a loop */
+    world_pass(&w, 1000);
     world_offer(&w);
     assert_int_equal(w.task_count, 3);
     world_update(&w, 0, RUNNING);
