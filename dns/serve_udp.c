@@ -22,6 +22,7 @@
 #define OUT_STRIDE (OUT_BYTES + 192)
 #define IN_STRIDE (SERVE_UDP_QUERY_MAX + 64)
 #define BUCKETS 4096 /* clients whose rate is known, per thread */
+#define WAYS 4
 #define CONTROL_BYTES CMSG_SPACE(sizeof(struct in6_pktinfo))
 
 struct bucket {
@@ -67,7 +68,7 @@ struct worker {
     uint8_t in_bytes[SERVE_UDP_BATCH][IN_STRIDE];
     uint8_t out_bytes[SERVE_UDP_BATCH][OUT_STRIDE];
     struct dns_query queries[SERVE_UDP_BATCH];
-    struct bucket buckets[BUCKETS];
+    _Alignas(64) struct bucket buckets[BUCKETS];
 };
 
 struct dns_serve_udp {
@@ -175,20 +176,41 @@ static uint32_t coarse_ms(void)
     return (uint32_t)((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000);
 }
 
-/* A token bucket per client, one second deep. The table is direct-mapped: two clients in one bucket take turns in
- * forgetting each other, which errs on the side of answering. */
+static uint32_t filled(const struct bucket *b, int64_t limit, uint32_t now_ms)
+{
+    uint32_t passed_ms = now_ms - b->last_ms;
+    uint64_t tokens = passed_ms > 1000 ? (uint64_t)limit : b->tokens + (uint64_t)limit * passed_ms / 1000;
+    return tokens < (uint64_t)limit ? (uint32_t)tokens : (uint32_t)limit;
+}
+
+/* A token bucket per client, one second deep. Four of them are one line of the cache, and where a client's is depends on
+ * the seed. A new client takes the fullest of its four, which is no loss to whom it belonged: forging other addresses does
+ * not make anybody's empty bucket full again. */
 static bool is_over_limit(struct worker *w, const struct dns_ip *ip, uint32_t now_ms)
 {
     uint64_t client = 0;
     int64_t limit = w->owner->config.rate_limit;
     memcpy(&client, ip->bytes, ip->size == 4 ? 4 : 8); /* of IPv6 the network: a client has a whole one */
-    struct bucket *b = &w->buckets[dns_hash_mix(client ^ w->owner->config.seed, UINT64_C(0x9e3779b97f4a7c15)) % BUCKETS];
-    if (b->client != client || now_ms - b->last_ms > 1000) {
+    uint64_t hash = dns_hash_mix(client ^ w->owner->config.seed, UINT64_C(0x9e3779b97f4a7c15));
+    struct bucket *set = &w->buckets[hash % (BUCKETS / WAYS) * WAYS], *b = NULL, *fullest = set;
+    uint32_t most = 0;
+    for (unsigned i = 0; i < WAYS && !b; i++) {
+        uint32_t tokens = filled(&set[i], limit, now_ms);
+        if (set[i].client == client)
+            b = &set[i];
+        if (tokens > most) {
+            most = tokens;
+            fullest = &set[i];
+        }
+    }
+    if (!b) {
+        b = fullest;
         *b = (struct bucket){client, now_ms, (uint32_t)limit};
     } else if (now_ms != b->last_ms) {
-        uint64_t tokens = b->tokens + (uint64_t)limit * (now_ms - b->last_ms) / 1000;
-        b->tokens = tokens < (uint64_t)limit ? (uint32_t)tokens : (uint32_t)limit;
-        b->last_ms = now_ms;
+        uint32_t tokens = filled(b, limit, now_ms);
+        /* Without a whole token the time goes on counting. */
+        b->last_ms = tokens > b->tokens || tokens == (uint32_t)limit ? now_ms : b->last_ms;
+        b->tokens = tokens;
     }
     if (b->tokens == 0)
         return true;
