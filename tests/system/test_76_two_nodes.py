@@ -113,6 +113,9 @@ def test_client_on_one_node_service_on_the_other(cluster, tmp_path):
     app = tmp_path / "app.json"
     app.write_text('{"id": "/web", "cmd": "exec python3 -m http.server $PORT0 --bind 0.0.0.0", "cpus": 0.1, "mem": 32,'
                    f'"instances": 2, "constraints": [["hostname", "CLUSTER", "{NODES["b"]}"]],'
+                   # A running instance may not listen yet; only one that passes its check takes part.
+                   '"healthChecks": [{"protocol": "MESOS_TCP", "portIndex": 0, "intervalSeconds": 1, "delaySeconds": 0,'
+                   '"gracePeriodSeconds": 20}],'
                    '"portDefinitions": [{"port": 0, "name": "http", "labels": {"VIP_0": "/web:80"}}]}')
     marathon = f"http://{NODES['a']}:8080"
     assert '"id":"/web"' in curl("a", marathon + "/v2/apps", "-d", f"@{app}", "-H", "Content-Type: application/json")
