@@ -66,7 +66,9 @@ int lb_plane_nft_clean(const char *instance,
  * -EOPNOTSUPP where this muster was built without it. */
 struct lb_ebpf_config {
     const char *instance;
-    const char *cgroup; /* folder of the cgroup whose processes see the VIPs; NULL: the root of the mounted cgroup v2 */
+    const char *cgroup;  /* folder of the cgroup whose processes see the VIPs; NULL: the root of the mounted cgroup v2 */
+    size_t vips_max;     /* 0: 65,536 */
+    size_t backends_max; /* in all VIPs; 0: 1,048,576 */
 };
 int lb_plane_ebpf_new(const struct lb_ebpf_config *config, struct lb_plane **out, struct err *err);
 int lb_plane_ebpf_clean(const char *instance, const char *cgroup, struct err *err);
