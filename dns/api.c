@@ -425,6 +425,35 @@ static void put_zone_records(struct dns *d, struct buf *body)
     }
 }
 
+static void put_worker_failures(void *ctx, const struct dns_forward_server *server)
+{
+    static const char *const protocols[] = {"udp", "tcp"}, *const reasons[] = {"timeout", "connection", "answer"};
+    char ip[64];
+    (void)inet_ntop(server->endpoint->ip.size == 4 ? AF_INET : AF_INET6, server->endpoint->ip.bytes, ip, sizeof(ip));
+    for (unsigned p = 0; p < 2; p++)
+        for (unsigned r = 0; r < FORWARD_REASONS; r++)
+            if (server->failures[p][r] > 0)
+                (void)buf_printf(ctx,
+                                 "dns_worker_failures_total{zone=\"%s\",protocol=\"%s\",upstream_address=\"%s:%u\","
+                                 "reason=\"%s\"} %llu\n",
+                                 server->zone[0] ? server->zone : ".", protocols[p], ip, server->endpoint->port, reasons[r],
+                                 (unsigned long long)server->failures[p][r]);
+}
+
+static void put_forwarder_failures(struct dns *d, struct buf *body)
+{
+    if (!d->forward)
+        return;
+    (void)buf_append_str(body, "# HELP dns_forwarder_failures_total Questions that nobody had an answer to.\n"
+                               "# TYPE dns_forwarder_failures_total counter\n");
+    for (size_t i = 0; i < d->lists.zone_count; i++)
+        (void)buf_printf(body, "dns_forwarder_failures_total{zone=\"%s\"} %llu\n", i == 0 ? "." : d->lists.zones[i].name,
+                         (unsigned long long)dns_forward_zone_failures(d->forward, i));
+    (void)buf_append_str(body, "# HELP dns_worker_failures_total Questions to a name server that were in vain.\n"
+                               "# TYPE dns_worker_failures_total counter\n");
+    dns_forward_each_server(d->forward, put_worker_failures, body);
+}
+
 static void get_metrics(struct dns *d, struct http_exchange *x, bool is_snapshot)
 {
     struct buf body;
@@ -438,6 +467,7 @@ static void get_metrics(struct dns *d, struct http_exchange *x, bool is_snapshot
     }
     metrics_write_prometheus(d->metrics, &body);
     put_zone_records(d, &body);
+    put_forwarder_failures(d, &body);
     http_reply(x, 200, "text/plain; version=0.0.4", buf_data(&body), buf_len(&body));
     buf_deinit(&body);
 }

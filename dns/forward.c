@@ -17,6 +17,7 @@
 struct server {
     const struct dns_endpoint *endpoint;
     unsigned failures; /* in a row */
+    uint64_t counts[2][FORWARD_REASONS];
 };
 
 struct dns_zone {
@@ -24,6 +25,7 @@ struct dns_zone {
     size_t name_len;
     struct server servers[DNS_RESOLVERS_MAX];
     size_t count;
+    uint64_t failures; /* questions that nobody had an answer to */
 };
 
 struct attempt {
@@ -52,8 +54,8 @@ struct pending {
     int64_t started_ms;
     struct heap_node due;
     struct attempt attempts[FORWARD_ATTEMPTS_MAX];
-    unsigned attempt_count;
-    uint8_t failure_rcode; /* of a server that could not answer; 0: none said so */
+    unsigned attempt_count, told_late; /* the first told_late attempts are counted as not answered in time */
+    uint8_t failure_rcode;             /* of a server that could not answer; 0: none said so */
     struct waiter *waiters;
     unsigned waiter_count;
 };
@@ -166,6 +168,7 @@ static void finish(struct dns_forward *f, struct pending *p)
 
 static void fail(struct dns_forward *f, struct pending *p)
 {
+    p->zone->failures++;
     for (unsigned i = 0; i < p->waiter_count; i++)
         reply_error(f, &p->waiters[i], p->failure_rcode ? p->failure_rcode : DNS_SERVFAIL);
     finish(f, p);
@@ -348,6 +351,7 @@ static size_t strip_opt(uint8_t *packet, size_t len, size_t at)
 static void attempt_failed(struct dns_forward *f, struct pending *p, unsigned attempt, const struct dns_forward_event *in)
 {
     struct server *s = &p->zone->servers[p->attempts[attempt].server];
+    s->counts[p->is_tcp][in->type == FORWARD_FAILED ? FORWARD_NO_CONNECTION : FORWARD_BAD_ANSWER]++;
     s->failures += s->failures < FAILURES_MAX;
     close_attempt(f, p, attempt);
     for (unsigned i = 0; i < p->attempt_count; i++)
@@ -423,6 +427,7 @@ static void on_tick(struct dns_forward *f, const struct dns_forward_event *in)
         for (unsigned i = 0; i < p->attempt_count; i++) {
             struct server *s = &p->zone->servers[p->attempts[i].server];
             s->failures += p->attempts[i].is_open && s->failures < FAILURES_MAX;
+            s->counts[p->is_tcp][FORWARD_NO_ANSWER] += p->attempts[i].is_open && i >= p->told_late;
         }
         if (in->now_ms >= p->started_ms + f->config.timeout_ms) {
             f->counts.timeouts++;
@@ -430,6 +435,7 @@ static void on_tick(struct dns_forward *f, const struct dns_forward_event *in)
         } else if (p->attempt_count == FORWARD_ATTEMPTS_MAX) {
             heap_set(&f->due, &p->due, p->started_ms + f->config.timeout_ms);
         } else { /* the earlier ones may still answer */
+            p->told_late = p->attempt_count;
             ask(f, p, in->now_ms, dns_hash_mix(in->random ^ turn++, UINT64_C(0x9e3779b97f4a7c15)));
         }
     }
@@ -510,6 +516,22 @@ void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *
     *out = f->counts;
     out->pending = f->pending_count;
     out->cached = dns_forward_cache_count(f->cache);
+}
+
+uint64_t dns_forward_zone_failures(const struct dns_forward *f, size_t zone)
+{
+    return f->zones[zone].failures;
+}
+
+void dns_forward_each_server(const struct dns_forward *f, void (*fn)(void *ctx, const struct dns_forward_server *server),
+                             void *ctx)
+{
+    for (size_t z = 0; z < f->config.zone_count; z++)
+        for (size_t i = 0; i < f->zones[z].count; i++) {
+            const struct server *s = &f->zones[z].servers[i];
+            const struct dns_forward_server out = {f->config.zones[z].name, s->endpoint, s->counts};
+            fn(ctx, &out);
+        }
 }
 
 void dns_forward_check_invariants(const struct dns_forward *f)

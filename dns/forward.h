@@ -78,4 +78,15 @@ struct dns_forward_counts {
     size_t pending, cached;
 };
 void dns_forward_counts(const struct dns_forward *f, struct dns_forward_counts *out);
+
+enum dns_forward_reason { FORWARD_NO_ANSWER, FORWARD_NO_CONNECTION, FORWARD_BAD_ANSWER, FORWARD_REASONS };
+struct dns_forward_server {
+    const char *zone; /* "" for "." */
+    const struct dns_endpoint *endpoint;
+    const uint64_t (*failures)[FORWARD_REASONS]; /* by UDP, by TCP */
+};
+/* Zone after zone; `zone_failures` are questions that nobody had an answer to. */
+void dns_forward_each_server(const struct dns_forward *f, void (*fn)(void *ctx, const struct dns_forward_server *server),
+                             void *ctx);
+uint64_t dns_forward_zone_failures(const struct dns_forward *f, size_t zone);
 void dns_forward_check_invariants(const struct dns_forward *f);

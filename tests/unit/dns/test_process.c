@@ -411,6 +411,12 @@ static void test_process__forwards(void **state)
     assert_string_equal(output_of(DIG "+short oNe.test", port), "192.0.2.0\n"); /* from memory */
     assert_int_equal(upstream_asked, asked);
     assert_non_null(strstr(output_of(DIG "lost.test", port), "SERVFAIL"));
+    assert_int_equal((int)metric_of("dns_forwarder_failures_total{zone=\".\"}"), 1);
+    static char metrics[1 << 17];
+    http_get("/metrics", metrics, sizeof(metrics));
+    assert_non_null(
+        strstr(metrics, "\ndns_worker_failures_total{zone=\".\",protocol=\"udp\",upstream_address=\"127.0.0.1:"));
+    assert_non_null(strstr(metrics, "\",reason=\"timeout\"} 1\n"));
     assert_string_equal(output_of(DIG "+short big.test 2>/dev/null | grep -c 192.0", port), "200\n");
 }
 
