@@ -33,6 +33,9 @@ int nft_socket_open(struct nft_socket *s, struct err *err)
     }
     (void)mnl_socket_setsockopt(s->link, NETLINK_EXT_ACK, (void *)(uintptr_t)&on,
                                 sizeof(on)); /* errors are only less exact without */
+    /* Without it each error brings the whole message it is about, and a few large ones are more than the socket may hold:
+     * then the answer would be that there was no room for the answer. */
+    (void)mnl_socket_setsockopt(s->link, NETLINK_CAP_ACK, (void *)(uintptr_t)&on, sizeof(on));
     s->port = mnl_socket_get_portid(s->link);
     s->answer = xmalloc(ANSWER_BYTES);
     return 0;

@@ -422,10 +422,16 @@ static int commit(struct nft *n, struct err *err)
     return count;
 }
 
+/* A listing is not exact while the kernel moves a map to a larger table: it may leave elements out, and says nothing. Then
+ * what is put as new is there, or what is taken away is not, and the whole is looked at again. */
 static int load_and_commit(struct nft *n, struct err *err)
 {
-    int result = load(n, err);
-    return result < 0 ? result : commit(n, err);
+    int result = -EEXIST;
+    for (int i = 0; i < LOADS_MAX && (result == -EEXIST || result == -ENOENT); i++) {
+        result = load(n, err);
+        result = result < 0 ? result : commit(n, err);
+    }
+    return result;
 }
 
 static void remember_problem(struct nft *n, const struct err *err)

@@ -642,6 +642,31 @@ static void test_another_machine(void **state)
     (void)lb_routes_free(routes, true);
 }
 
+/* Many large messages that fail: the answer is why, not that there was no room for so many answers. */
+static void test_the_first_error_is_told(void **state)
+{
+    struct nft_socket socket;
+    struct nft_batch batch;
+    struct err err = {0};
+    static const uint8_t padding[40000];
+    (void)state;
+    if (!enter_namespace())
+        return;
+    assert_int_equal(nft_socket_open(&socket, &err), 0);
+    nft_batch_init(&batch);
+    for (int i = 0; i < 40; i++) {
+        struct nlmsghdr *m = nft_batch_message(&batch, NFT_MSG_DELSETELEM, 0);
+        mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_TABLE, "muster_nobody");
+        mnl_attr_put_strz(m, NFTA_SET_ELEM_LIST_SET, "vip4");
+        mnl_attr_put(m, NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED, sizeof(padding), padding);
+        nft_batch_end_message(&batch);
+    }
+    assert_int_equal(nft_batch_send(&socket, &batch, false, &err), -ENOENT);
+    assert_non_null(strstr(err.text, "vip4"));
+    nft_batch_deinit(&batch);
+    nft_socket_close(&socket);
+}
+
 /* -- many -------------------------------------------------------------------------------------------------------- */
 
 static double now_ms(void)
@@ -693,7 +718,11 @@ static void test_many(void **state)
     printf("repair when nothing happened: %.2f ms\n", now_ms() - started);
     meddle("muster_t", "vip4");
     started = now_ms();
-    assert_int_equal(p->ops->repair(p, NULL), VIPS + 1);
+    struct err why = {0};
+    int mended = p->ops->repair(p, &why);
+    if (mended < 0)
+        fail_msg("%s", why.text);
+    assert_int_equal(mended, VIPS + 1);
     printf("repair of a map that was emptied: %.0f ms\n", now_ms() - started);
     meddle("muster_t", NULL);
     started = now_ms();
@@ -732,6 +761,7 @@ int main(void)
         cmocka_unit_test(test_two_instances),
         cmocka_unit_test(test_another_machine),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_the_first_error_is_told),
         cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests_name("nft", tests, NULL, NULL);
