@@ -22,9 +22,12 @@ static int64_t now_ms(const struct connection *c)
     return loop_now_ms(c->server->loop);
 }
 
-/* May the next request be parsed? Not during a stream, not before an upgrade request was answered. */
+/* May more be parsed? Of a streamed body unless its receiver wants to wait. The next request not during a stream, not
+ * before an upgrade request was answered. */
 static bool is_paused(struct connection *c)
 {
+    if (c->receiver != NULL)
+        return c->is_body_paused;
     if (c->exchange_count >= PIPELINE_MAX || c->stream_count > 0)
         return true;
     const struct http_exchange *newest = connection_newest(c);
@@ -35,7 +38,7 @@ static bool is_paused(struct connection *c)
 
 static bool is_inside_request(struct connection *c)
 {
-    return http_parse_is_inside(&c->parse) && !c->no_more_requests && !is_paused(c);
+    return http_parse_is_inside(&c->parse) && !c->no_more_requests && !is_paused(c) && c->receiver == NULL;
 }
 
 static int64_t deadline_of(struct connection *c)
@@ -218,6 +221,14 @@ void connection_flush(struct connection *c)
     connection_update(c);
 }
 
+void connection_plan_resume(struct connection *c)
+{
+    if (buf_len(&c->unread) > 0 && !is_paused(c) && c->in_work.next == &c->in_work) {
+        list_push_back(&c->server->work, &c->in_work);
+        server_schedule_work(c->server);
+    }
+}
+
 void connection_advance(struct connection *c)
 {
     struct http_exchange *x;
@@ -236,10 +247,7 @@ void connection_advance(struct connection *c)
         c->idle_start_ms = now_ms(c);
     if (http_parse_is_inside(&c->parse))
         c->request_start_ms = now_ms(c); /* it was not read while a stream went on */
-    if (buf_len(&c->unread) > 0 && !is_paused(c) && c->in_work.next == &c->in_work) {
-        list_push_back(&c->server->work, &c->in_work);
-        server_schedule_work(c->server);
-    }
+    connection_plan_resume(c);
 }
 
 /* --- input --- */
@@ -271,6 +279,60 @@ static void dispatch(struct connection *c)
     s->depth--;
 }
 
+void connection_drop_body(struct connection *c)
+{
+    c->receiver = NULL;
+    c->is_body_paused = false;
+    c->no_more_requests = true;
+    buf_deinit(&c->unread);
+}
+
+static bool receive_body(void *ctx, const uint8_t *data, size_t len)
+{
+    struct connection *c = ctx;
+    struct http_exchange *x = c->receiver;
+    if (x == NULL)
+        return false; /* it was answered in the middle */
+    if (x->body_fn != NULL)
+        x->body_fn(x->body_ctx, x, data, len);
+    return c->receiver != NULL;
+}
+
+/* The head is complete: the handler gets the request now and the body piece by piece. */
+static void dispatch_head(struct connection *c)
+{
+    struct http_server *s = c->server;
+    if (c->parse.expects_continue) {
+        c->parse.expects_continue = false;
+        exchange_send_continue(c);
+    }
+    struct http_exchange *x = exchange_new(c);
+    x->is_http10 = c->parse.is_http10;
+    http_parse_take_head(&c->parse, receive_body, c, &x->message, &x->memory);
+    x->keep_alive = x->message.keep_alive;
+    c->receiver = x;
+    s->depth++;
+    s->handler(s->ctx, x, &x->message);
+    s->depth--;
+}
+
+static void on_streamed_body(struct connection *c)
+{
+    if (c->parse.state != HTTP_PARSE_COMPLETE)
+        return;
+    struct http_exchange *x = c->receiver;
+    c->receiver = NULL;
+    c->is_body_paused = false;
+    c->parse.on_body = NULL;
+    http_parse_next(&c->parse);
+    if (!x->keep_alive)
+        c->no_more_requests = true;
+    c->server->depth++;
+    if (x->body_fn != NULL)
+        x->body_fn(x->body_ctx, x, NULL, 0);
+    c->server->depth--;
+}
+
 static void on_body_progress(struct connection *c)
 {
     struct http_server *s = c->server;
@@ -282,13 +344,25 @@ static void on_body_progress(struct connection *c)
 
 static void on_parsed(struct connection *c)
 {
+    if (c->is_doomed || c->no_more_requests)
+        return; /* in the middle of a body somebody had enough of it */
     if (c->parse.state == HTTP_PARSE_FAILED) {
-        reply_error(c, c->parse.status, c->parse.text);
+        if (c->receiver != NULL)
+            connection_doom(c); /* the answer to this request may have begun */
+        else
+            reply_error(c, c->parse.status, c->parse.text);
+        return;
+    }
+    if (c->receiver != NULL) {
+        on_streamed_body(c);
         return;
     }
     on_body_progress(c);
     if (c->parse.state == HTTP_PARSE_COMPLETE) {
         dispatch(c);
+    } else if (c->parse.state == HTTP_PARSE_BODY && c->parse.body_bytes == 0 && c->server->config.streams_body != NULL &&
+               c->server->config.streams_body(c->server->ctx, &c->parse.message)) {
+        dispatch_head(c);
     } else if (c->parse.state == HTTP_PARSE_BODY && c->parse.expects_continue) {
         c->parse.expects_continue = false;
         exchange_send_continue(c);
@@ -316,7 +390,8 @@ static void process(struct connection *c, const uint8_t *data, size_t len)
         return;
     if (c->no_more_requests)
         c->discarded_bytes += len;
-    else if (buf_append(&c->unread, data, len) != 0 || (c->stream_count > 0 && buf_len(&c->unread) >= UNREAD_BYTES_MAX))
+    else if (buf_append(&c->unread, data, len) != 0 ||
+             (c->stream_count > 0 && c->receiver == NULL && buf_len(&c->unread) >= UNREAD_BYTES_MAX))
         connection_doom(c); /* a stream's end must be seen, so its client cannot be left unread */
 }
 

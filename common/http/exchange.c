@@ -43,6 +43,8 @@ void exchange_recycle(struct http_exchange *x)
     struct connection *c = x->connection;
     struct http_server *s = c->server;
     list_remove(&x->in_connection);
+    if (c->receiver == x)
+        connection_drop_body(c);
     c->exchange_count--;
     c->stream_count -= x->is_stream;
     s->buffered_bytes -= x->counted_bytes;
@@ -76,6 +78,8 @@ static void finish(struct http_exchange *x)
     struct connection *c = x->connection;
     x->state = EXCHANGE_DONE;
     x->closed = NULL;
+    if (c->receiver == x)
+        connection_drop_body(c);
     if (c->is_doomed || c->is_closing) {
         exchange_recycle(x);
         return;
@@ -128,6 +132,27 @@ void http_exchange_on_closed(struct http_exchange *x, void (*closed)(void *ctx, 
 {
     x->closed = closed;
     x->closed_ctx = ctx;
+}
+
+/* --- streamed bodies --- */
+
+bool http_exchange_on_body(struct http_exchange *x, http_body_fn body, void *ctx)
+{
+    if (x->connection->receiver != x)
+        return false;
+    x->body_fn = body;
+    x->body_ctx = ctx;
+    return true;
+}
+
+void http_exchange_pause_body(struct http_exchange *x, bool is_paused)
+{
+    struct connection *c = x->connection;
+    if (c->receiver != x || c->is_doomed)
+        return;
+    c->is_body_paused = is_paused;
+    connection_plan_resume(c);
+    connection_update(c);
 }
 
 /* --- heads --- */
@@ -222,6 +247,8 @@ static char *put_head(struct http_exchange *x, const struct head *h, char *to)
 static void append_answer(struct http_exchange *x, const struct head *h, const void *body, size_t len)
 {
     struct output *out = output_of(x);
+    if (x->connection->receiver == x)
+        x->keep_alive = false; /* whether its body will be read to the end is not known */
     size_t room = head_size_max(x, h) + len;
     char *start = (char *)output_reserve(out, room), *end = put_head(x, h, start);
     if (len > 0)

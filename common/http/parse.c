@@ -415,6 +415,21 @@ bool http_parse_is_inside(const struct http_parse *p)
     return p->state == HTTP_PARSE_BODY || (p->state == HTTP_PARSE_HEAD && buf_len(&p->raw) > 0);
 }
 
+void http_parse_take_head(struct http_parse *p, bool (*receive)(void *ctx, const uint8_t *data, size_t len), void *ctx,
+                          struct http_message *message, void **memory)
+{
+    CHECK(p->state == HTTP_PARSE_BODY);
+    *message = p->message;
+    message->body = (const uint8_t *)"";
+    message->body_len = 0;
+    message->keep_alive = http_should_keep_alive(&p->parser) != 0;
+    *memory = p->memory;
+    p->memory = NULL;
+    p->message = (struct http_message){0}; /* its strings went with the memory */
+    p->on_body = receive;
+    p->ctx = ctx;
+}
+
 void http_parse_take(struct http_parse *p, struct http_message *message, void **memory, struct buf *body)
 {
     *message = p->message;

@@ -64,6 +64,10 @@ bool http_parse_is_inside(const struct http_parse *p);
 /* Hands the message over: it points into *memory and *body, which become the caller's (free, buf_deinit). */
 void http_parse_take(struct http_parse *p, struct http_message *message, void **memory, struct buf *body);
 
+/* In HTTP_PARSE_BODY: hands over the head alone, with *memory; the body follows through on_body, set here. */
+void http_parse_take_head(struct http_parse *p, bool (*on_body)(void *ctx, const uint8_t *data, size_t len), void *ctx,
+                          struct http_message *message, void **memory);
+
 /* Appends `name: value` with its line end. Control characters in the value become spaces: a line break in it must not make
  * a header of its own. -ENOBUFS at the buffer's limit, then nothing is appended. */
 int http_put_header(struct buf *out, const char *name, const char *value);

@@ -2,7 +2,8 @@
  * server.h - HTTP server on the loop: keep-alive, pipelining (answers in order), chunked both ways, streams with a bound,
  * upgrades, unix sockets. Slow or idle clients are cut off; nothing they do grows memory without bound.
  *
- * A handler is called once per complete request and answers now or later: the exchange is alive until http_reply,
+ * A handler is called once per complete request (or, if the configuration's streams_body says so, as soon as its head is
+ * there; see http_exchange_on_body) and answers now or later: the exchange is alive until http_reply,
  * http_stream_end or http_exchange_abort was called, or closed was reported. Everything on the loop's thread. */
 #pragma once
 
@@ -23,6 +24,9 @@ struct http_server_config {
     size_t body_bytes_max;     /* 0: HTTP_BODY_BYTES_MAX */
     size_t buffered_bytes_max; /* request bodies of all connections together; beyond it 503; 0: 512 MiB */
     int64_t write_timeout_ms;  /* pending output without any progress, streams included; 0: 60 s */
+    /* Optional, asked when the head of a request with a body is complete: true when the body is to be handed over as it
+     * comes. Such a body may take as long as it wants and, when chunked, be of any length. */
+    bool (*streams_body)(void *ctx, const struct http_message *head);
 };
 
 /* The message lives until the exchange ends. */
@@ -46,6 +50,16 @@ const char *http_exchange_local(const struct http_exchange *x);
  * header but http_server_stop; the exchange is invalid after the call. Without it such exchanges end silently. A client
  * that closes its sending side only counts as gone. */
 void http_exchange_on_closed(struct http_exchange *x, void (*closed)(void *ctx, struct http_exchange *x), void *ctx);
+
+/* For a request whose body is streamed (its message then has none); to be called inside the handler. `body` gets the pieces
+ * in order, then once NULL and 0 when the body was complete. It may answer or abort, after which it is not called again and
+ * the rest of the body is thrown away, with the connection. The answer may begin before, so that both directions are open
+ * at a time; a client that breaks off inside the body is told by closed. False: the request has no streamed body. */
+typedef void (*http_body_fn)(void *ctx, struct http_exchange *x, const void *data, size_t len);
+bool http_exchange_on_body(struct http_exchange *x, http_body_fn body, void *ctx);
+/* Back pressure: while paused nothing more is read; what was read already (at most 128 KiB) may still be handed over before
+ * the call that paused returns to the loop. Resuming goes on in a later turn. */
+void http_exchange_pause_body(struct http_exchange *x, bool is_paused);
 
 /* A header for the answer to come; copied. */
 void http_add_header(struct http_exchange *x, const char *name, const char *value);

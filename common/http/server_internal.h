@@ -68,6 +68,8 @@ struct connection {
     size_t counted_bytes; /* of server->buffered_bytes: of the body being read */
     struct buf unread;
     struct list exchanges;
+    struct http_exchange *receiver; /* whose body is handed over as it comes, until it is complete or answered */
+    bool is_body_paused;
     unsigned exchange_count, stream_count;
     struct output out;
     bool is_blocked; /* the socket takes no more */
@@ -104,6 +106,8 @@ struct http_exchange {
     void *closed_ctx;
     void (*drained)(void *ctx, struct http_exchange *x);
     void *drained_ctx;
+    http_body_fn body_fn;
+    void *body_ctx;
 };
 
 /* server.c */
@@ -125,6 +129,10 @@ void connection_on_deadline(struct connection *c, int64_t now_ms);
 /* The first exchange is done: its successors' turn. */
 void connection_advance(struct connection *c);
 void connection_update(struct connection *c); /* interest, deadline and idleness after any change */
+/* Puts the connection on the server's work when there is input that may be parsed now. */
+void connection_plan_resume(struct connection *c);
+/* Nobody takes what is left of the receiver's body: it and the connection's input end here. */
+void connection_drop_body(struct connection *c);
 
 /* exchange.c */
 struct http_exchange *exchange_new(struct connection *c);

@@ -18,6 +18,9 @@ struct fixture {
     size_t handled, closed;
     struct http_exchange *stream;
     size_t stream_rounds;
+    size_t body_bytes, body_pieces, body_largest; /* of streamed request bodies */
+    bool body_complete;
+    struct http_exchange *paused;
     int write_result;
     int upgraded_fd;
     char *rest;
@@ -98,12 +101,88 @@ static void handle_upgrade(struct fixture *f, struct http_exchange *x)
     close(f->upgraded_fd);
 }
 
+/* Answers with what comes, while it comes. */
+static void duplex_body(void *ctx, struct http_exchange *x, const void *data, size_t len)
+{
+    struct fixture *f = ctx;
+    f->body_pieces++;
+    f->body_bytes += len;
+    f->body_complete = data == NULL;
+    if (data == NULL)
+        http_stream_end(x);
+    else
+        assert_int_equal(http_stream_write(x, data, len), 0);
+}
+
+static void refuse_body(void *ctx, struct http_exchange *x, const void *data, size_t len)
+{
+    struct fixture *f = ctx;
+    (void)data;
+    f->body_bytes += len;
+    f->body_pieces++;
+    if (f->body_bytes >= 5)
+        http_reply_text(x, 409, "enough");
+}
+
+static void resume_body(void *ctx)
+{
+    struct fixture *f = ctx;
+    struct http_exchange *x = f->paused;
+    f->paused = NULL;
+    f->body_largest = f->body_pieces > f->body_largest ? f->body_pieces : f->body_largest;
+    f->body_pieces = 0;
+    http_exchange_pause_body(x, false);
+}
+
+/* Takes a little and waits. body_largest becomes the most bytes that came between two waits. */
+static void slow_body(void *ctx, struct http_exchange *x, const void *data, size_t len)
+{
+    struct fixture *f = ctx;
+    f->body_bytes += len;
+    f->body_pieces += len;
+    if (data == NULL) {
+        loop_timer_stop(f->later);
+        f->paused = NULL;
+        http_reply_text(x, 200, "%zu", f->body_bytes);
+        return;
+    }
+    http_exchange_pause_body(x, true);
+    f->paused = x;
+    loop_timer_start(f->later, 1);
+}
+
+static bool streams_body(void *ctx, const struct http_message *head)
+{
+    (void)ctx;
+    return strncmp(head->path, "/body/", 6) == 0;
+}
+
+static void handle_body(struct fixture *f, struct http_exchange *x, const struct http_message *m)
+{
+    http_exchange_on_closed(x, on_closed, f);
+    assert_int_equal(m->body_len, 0);
+    if (strcmp(m->path, "/body/duplex") == 0) {
+        assert_true(http_exchange_on_body(x, duplex_body, f));
+        http_stream_begin(x, 200, "application/recordio", 0);
+    } else if (strcmp(m->path, "/body/refused") == 0) {
+        assert_true(http_exchange_on_body(x, refuse_body, f));
+    } else if (strcmp(m->path, "/body/slow") == 0) {
+        f->later = loop_timer_remove(f->later);
+        f->later = loop_timer_add(f->loop, resume_body, f);
+        assert_true(http_exchange_on_body(x, slow_body, f));
+    } else {
+        http_reply_text(x, 404, "no such body");
+    }
+}
+
 static void handle(void *ctx, struct http_exchange *x, const struct http_message *m)
 {
     struct fixture *f = ctx;
     f->handled++;
     if (strcmp(m->path, "/echo") == 0) {
         http_reply(x, 200, "application/json", m->body, m->body_len);
+    } else if (strncmp(m->path, "/body/", 6) == 0) {
+        handle_body(f, x, m);
     } else if (strcmp(m->path, "/later") == 0) {
         http_exchange_on_closed(x, on_closed, f);
         f->waiting[f->waiting_count++] = x;
@@ -314,6 +393,92 @@ static void test_expect__is_told_to_go_on(void **state)
     got = raw_client_run(&r);
     assert_non_null(strstr(got, "late 0HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"));
     free(got);
+}
+
+#define CHUNKED_POST(path) "POST " path " HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+static void test_streamed_body__both_directions_are_open(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){.streams_body = streams_body});
+    struct raw_client r = {.loop = f->loop,
+                           .port = http_server_port(f->server),
+                           .send = CHUNKED_POST("/body/duplex") "3\r\nabc\r\n",
+                           .until = "3\r\nabc\r\n",
+                           .then_send = "4\r\ndefg\r\n0\r\n\r\n"};
+    char *got = raw_client_run(&r);
+    assert_non_null(strstr(got, "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"));
+    assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
+    assert_true(f->body_complete);
+    assert_int_equal(f->closed, 0);
+    free(got);
+    /* Expect: 100-continue is answered before the handler's answer. */
+    got = ask(f, "POST /body/duplex HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n" CLOSE "xy");
+    assert_int_equal(strncmp(got, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n", 42), 0);
+    free(got);
+}
+
+static void test_streamed_body__the_next_request_follows_a_body_that_was_read(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){.streams_body = streams_body});
+    char *got = ask(f, CHUNKED_POST("/body/slow") "5\r\nabcde\r\n0\r\n\r\nPOST /body/slow HTTP/1.1\r\n"
+                                                  "Content-Length: 3\r\nHost: t\r\n\r\nabcGET /a HTTP/1.1\r\n" CLOSE);
+    assert_int_equal(count(got, "HTTP/1.1 200 OK"), 3);
+    assert_non_null(strstr(got, "\r\n\r\n5HTTP"));
+    assert_non_null(strstr(got, "\r\n\r\n8HTTP"));
+    free(got);
+}
+
+static void test_streamed_body__an_early_answer_ends_the_connection(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){.streams_body = streams_body});
+    char *got = ask(f, CHUNKED_POST("/body/refused") "3\r\nabc\r\n3\r\ndef\r\n3\r\nghi\r\n0\r\n\r\n"
+                                                     "GET /not-read HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_int_equal(count(got, "HTTP/1.1 "), 1);
+    assert_non_null(strstr(got, "HTTP/1.1 409 Conflict\r\n"));
+    assert_non_null(strstr(got, "Connection: close\r\n"));
+    assert_int_equal(f->body_bytes, 6);
+    free(got);
+    got = ask(f, CHUNKED_POST("/body/nowhere") "3\r\nabc\r\n");
+    assert_non_null(strstr(got, "HTTP/1.1 404 Not Found\r\n"));
+    free(got);
+}
+
+static void test_streamed_body__a_client_that_breaks_off_is_told_of(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){.streams_body = streams_body});
+    struct raw_client r = {.loop = f->loop,
+                           .port = http_server_port(f->server),
+                           .send = CHUNKED_POST("/body/duplex") "3\r\nabc\r\n4\r\nde",
+                           .no_read = true};
+    free(raw_client_run(&r));
+    assert_int_equal(f->closed, 1);
+    assert_false(f->body_complete);
+    /* and so is one whose chunks make no sense */
+    char *got = ask(f, CHUNKED_POST("/body/duplex") "3\r\nabc\r\nnonsense\r\n");
+    free(got);
+    assert_int_equal(f->closed, 2);
+}
+
+static void test_streamed_body__a_slow_receiver_stops_the_sender(void **state)
+{
+    enum { BODY_BYTES = 8 << 20 };
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){.streams_body = streams_body});
+    char head[200];
+    int head_len = snprintf(head, sizeof(head), "POST /body/slow HTTP/1.1\r\nContent-Length: %d\r\n" CLOSE, BODY_BYTES);
+    char *request = calloc(1, BODY_BYTES + (size_t)head_len);
+    memcpy(request, head, (size_t)head_len);
+    struct raw_client r = {
+        .loop = f->loop, .port = http_server_port(f->server), .send = request, .send_len = BODY_BYTES + (size_t)head_len};
+    char *got = raw_client_run(&r);
+    assert_non_null(strstr(got, "\r\n\r\n8388608"));
+    assert_in_range(f->body_largest, 1, 128 << 10);
+    free(got);
+    free(request);
 }
 
 static void test_gzip__large_answers_only_when_allowed(void **state)
@@ -615,6 +780,11 @@ int main(void)
         TEST(test_http10__has_no_chunks_and_closes),
         TEST(test_head__has_length_but_no_body),
         TEST(test_expect__is_told_to_go_on),
+        TEST(test_streamed_body__both_directions_are_open),
+        TEST(test_streamed_body__the_next_request_follows_a_body_that_was_read),
+        TEST(test_streamed_body__an_early_answer_ends_the_connection),
+        TEST(test_streamed_body__a_client_that_breaks_off_is_told_of),
+        TEST(test_streamed_body__a_slow_receiver_stops_the_sender),
         TEST(test_gzip__large_answers_only_when_allowed),
         TEST(test_errors__get_their_status_and_close),
         TEST(test_half_request__is_cut_off_with_408),
