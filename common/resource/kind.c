@@ -274,6 +274,15 @@ struct resource_kind *resource_kind_from_wire(const Mesos__V1__Resource *r)
     return k;
 }
 
+/* The kind of a changed copy of k's metadata, allocated as k is. */
+static struct resource_kind *kind_of_changed(const struct resource_kind *k, const Mesos__V1__Resource *changed)
+{
+    struct resource_kind *base = kind_of_canonical(changed);
+    struct resource_kind *out = resource_kind_allocated(base, k->allocation_role);
+    resource_kind_unref(base);
+    return out;
+}
+
 struct resource_kind *resource_kind_without_reservations(struct resource_kind *k)
 {
     if (resource_kind_stack(k) == 0)
@@ -281,10 +290,28 @@ struct resource_kind *resource_kind_without_reservations(struct resource_kind *k
     Mesos__V1__Resource bare = *k->detail;
     bare.n_reservations = 0;
     bare.reservations = NULL;
-    struct resource_kind *base = kind_of_canonical(&bare);
-    struct resource_kind *out = resource_kind_allocated(base, k->allocation_role);
-    resource_kind_unref(base);
-    return out;
+    return kind_of_changed(k, &bare);
+}
+
+struct resource_kind *resource_kind_popped(struct resource_kind *k)
+{
+    CHECK(resource_kind_stack(k) > 0);
+    Mesos__V1__Resource popped = *k->detail;
+    popped.n_reservations--;
+    return kind_of_changed(k, &popped);
+}
+
+struct resource_kind *resource_kind_without_volume(struct resource_kind *k)
+{
+    if (!resource_kind_is_volume(k))
+        return resource_kind_ref(k);
+    Mesos__V1__Resource bare = *k->detail;
+    Mesos__V1__Resource__DiskInfo disk = *bare.disk;
+    disk.persistence = NULL;
+    disk.volume = NULL;
+    bare.disk = disk.source != NULL ? &disk : NULL;
+    bare.shared = NULL;
+    return kind_of_changed(k, &bare);
 }
 
 const char *resource_kind_reserved_role(const struct resource_kind *k)

@@ -40,6 +40,10 @@ struct resource_kind *resource_kind_from_wire(const Mesos__V1__Resource *r);
 /* The same with this allocation role, NULL: without. */
 struct resource_kind *resource_kind_allocated(struct resource_kind *k, const char *role);
 struct resource_kind *resource_kind_without_reservations(struct resource_kind *k);
+/* Without the last reservation, of which there must be one. */
+struct resource_kind *resource_kind_popped(struct resource_kind *k);
+/* The disk that a persistent volume is made of: its source is kept. */
+struct resource_kind *resource_kind_without_volume(struct resource_kind *k);
 
 static inline struct resource_kind *resource_kind_ref(struct resource_kind *k)
 {
@@ -60,6 +64,16 @@ static inline bool resource_kind_is_same(const struct resource_kind *a, const st
 static inline size_t resource_kind_stack(const struct resource_kind *k)
 {
     return k->detail ? k->detail->n_reservations : 0;
+}
+static inline bool resource_kind_is_volume(const struct resource_kind *k)
+{
+    return k->detail != NULL && k->detail->disk != NULL && k->detail->disk->persistence != NULL;
+}
+/* Is the last reservation a dynamic one? */
+static inline bool resource_kind_is_dynamic(const struct resource_kind *k)
+{
+    size_t n = resource_kind_stack(k);
+    return n > 0 && k->detail->reservations[n - 1]->type == MESOS__V1__RESOURCE__RESERVATION_INFO__TYPE__DYNAMIC;
 }
 /* Role of the last reservation, NULL if unreserved. */
 const char *resource_kind_reserved_role(const struct resource_kind *k);

@@ -52,6 +52,25 @@ struct resources *resources_without_reservations(const struct resources *r); /* 
  * unreserved; the result keeps the pool's metadata. NULL when the pool has not enough. Caller frees. */
 struct resources *resources_find(const struct resources *pool, const struct resources *wanted, const char *role);
 
+/* -- operations (facts: mesos 1.9) ------------------------------------------------------------------------------ */
+
+/* What RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME or SHRINK_VOLUME takes and what it gives for it, in the form of the
+ * operation's own resources (allocated or not). Volumes that are in `pool` keep the metadata they have there, whatever the
+ * operation says of them. Replaces both. -EINVAL: it converts nothing, for this reason; then both are empty. */
+int resources_conversion(const Mesos__V1__Offer__Operation *op, const struct resources *pool, struct resources *consumed,
+                         struct resources *converted, struct err *err);
+/* False, and nothing is changed, when the pool has not all that is consumed. */
+bool resources_convert(struct resources *pool, const struct resources *consumed, const struct resources *converted);
+/* What operations have made: dynamic reservations and persistent volumes. Not allocated. */
+struct resources *resources_dynamic(const struct resources *r);
+/* Turns parts of base into `dynamic` ones. -EINVAL, base unchanged, when it has not what they were made of. */
+int resources_restore_dynamic(struct resources *base, const struct resources *dynamic, struct err *err);
+bool resources_has_volume(const struct resources *r, const char *role, const char *persistence_id);
+/* Shared volumes, and all but them. */
+struct resources *resources_shared(const struct resources *r);
+bool resources_has_shared(const struct resources *r);
+void resources_drop_shared(struct resources *r);
+
 /* Sum of a scalar over all entries in thousandths, 0 if absent. */
 int64_t resources_scalar_millis(const struct resources *r, const char *name);
 /* Number of ports (or other range values) under a name. */
