@@ -142,7 +142,8 @@ static void read_networks(struct job *j, const json_t *list, struct problems *pr
         return;
     j->network = "host"; /* others were refused */
     j->network_labels = pairs_read(&j->chunks, json_object_get(first, "labels"));
-    if (json_object_get(first, "name"))
+    const char *mode = json_string_value(json_object_get(first, "mode"));
+    if (json_object_get(first, "name") && mode && strcmp(mode, "host") == 0)
         problems_add(problems, "/run/networks(0)/name", "must be empty for host networks");
 }
 
@@ -350,9 +351,7 @@ static void read_schedules(struct job *j, const json_t *list, const struct job_r
     const char *id = json_string_value(json_object_get(first, "id"));
     if (strlen(id) > JOB_ID_MAX || !is_schedule_id(id, true))
         problems_add(problems, "/schedules(0)/id", "error.pattern");
-    struct schedule *s = schedule_read(first, how, false, &j->chunks, "/schedules(0)", problems);
-    if (how->with_schedules)
-        j->schedule = s;
+    j->schedule = schedule_read(first, how, false, &j->chunks, "/schedules(0)", problems);
 }
 
 static size_t stored_bytes(const struct job *j)
@@ -373,8 +372,10 @@ struct job *job_from_json(const json_t *json, const struct job_reading *how, str
     struct job *j = job_new();
     job_check_schema(plain, problems);
     const char *id = how->id ? how->id : json_string_value(json_object_get(plain, "id"));
-    if (id == NULL)
+    if (id == NULL && json_object_get(plain, "id") == NULL)
         problems_add(problems, "/id", "error.path.missing");
+    else if (id == NULL)
+        CHECK(problems_any(problems)); /* of another type than text */
     else if (how->id ? !job_id_is_valid(id) : !job_id_is_metronome(id))
         problems_add(problems, "/id", "error.pattern");
     if (!problems_any(problems)) {
@@ -385,6 +386,8 @@ struct job *job_from_json(const json_t *json, const struct job_reading *how, str
     }
     if (!problems_any(problems))
         job_validate(j, problems);
+    if (!how->with_schedules)
+        j->schedule = NULL; /* checked all the same */
     if (!problems_any(problems) && stored_bytes(j) > JOB_TEXT_BYTES_MAX)
         problems_add(problems, "/", "must not be larger than %u bytes", JOB_TEXT_BYTES_MAX);
     json_decref(plain);

@@ -86,7 +86,12 @@ bool kit_is_json_type(const char *type)
     size_t n = strcspn(type, ";");
     while (n > 0 && (type[n - 1] == ' ' || type[n - 1] == '\t'))
         n--;
-    return n == strlen(JSON_TYPE) && strncasecmp(type, JSON_TYPE, n) == 0;
+    static const char *const types[] = {JSON_TYPE, "text/json"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (n == strlen(types[i]) && strncasecmp(type, types[i], n) == 0)
+            return true;
+    }
+    return false;
 }
 
 bool kit_accepts_event_stream(const struct http_message *m)

@@ -86,7 +86,7 @@ void kit_send_message(struct http_exchange *x, int status, const char *fmt, ...)
 void kit_reply(struct kit_shell *s, const struct kit_effect *effect);
 /* Path without the slashes at its end, in the exchange's arena. */
 char *kit_trimmed_path(struct http_exchange *x, const struct http_message *m);
-bool kit_is_json_type(const char *content_type);             /* application/json with any parameters */
+bool kit_is_json_type(const char *content_type);             /* application/json or text/json, with any parameters */
 bool kit_accepts_event_stream(const struct http_message *m); /* GET that asks for text/event-stream */
 
 /* -- scheduler.c -------------------------------------------------------------------------------------------------- */
