@@ -123,7 +123,8 @@ void *map_put_n(struct map *m, const void *key, size_t len, void *value)
 {
     CHECK(value != NULL);
     struct map_entry *e;
-    HASH_FIND(hh, m->entries, key, (unsigned)len, e);
+    unsigned hash = hash_bytes(key, len);
+    HASH_FIND_BYHASHVALUE(hh, m->entries, key, (unsigned)len, hash, e);
     if (e != NULL) {
         void *old = e->value;
         e->value = value;
@@ -133,7 +134,7 @@ void *map_put_n(struct map *m, const void *key, size_t len, void *value)
     e->value = value;
     memcpy(e->key, key, len);
     e->key[len] = '\0';
-    HASH_ADD_KEYPTR(hh, m->entries, e->key, (unsigned)len, e);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, m->entries, e->key, (unsigned)len, hash, e);
     return NULL;
 }
 

@@ -221,24 +221,33 @@ void job_read(struct job *j, const json_t *json, bool is_stored, struct problems
 
 /* -- schedules ---------------------------------------------------------------------------------------------------- */
 
-static void read_cron(struct schedule *s, const char *text, struct zones *zones, struct chunks *chunks, const char *path,
-                      struct problems *problems)
+/* The text in its normal form, which the stored one has already. */
+static const char *normal_text(const char *text, bool is_stored, struct chunks *chunks, struct err *err)
+{
+    if (is_stored)
+        return chunks_strdup(chunks, text);
+    struct buf b;
+    buf_init(&b, 0);
+    char *normal = cron_expr_normalise(text, &b, err) == 0 ? buf_steal_str(&b) : NULL;
+    const char *copy = normal ? chunks_strdup(chunks, normal) : NULL;
+    free(normal);
+    buf_deinit(&b);
+    return copy;
+}
+
+static void read_cron(struct schedule *s, const char *text, struct zones *zones, bool is_stored, struct chunks *chunks,
+                      const char *path, struct problems *problems)
 {
     struct err err = {0};
     char below[PROBLEM_PATH_MAX];
     (void)snprintf(below, sizeof(below), "%s/cron", path); /* fits */
     s->kind = SCHEDULE_CRON;
-    struct buf b;
-    buf_init(&b, 0);
-    if (cron_expr_parse(text, &s->cron, &err) != 0 || cron_expr_normalise(text, &b, &err) != 0) {
+    if (cron_expr_parse(text, &s->cron, &err) == 0)
+        s->text = normal_text(text, is_stored, chunks, &err);
+    if (s->text == NULL) {
         problems_add(problems, below, "%s", err.text);
         s->text = chunks_strdup(chunks, text);
-    } else {
-        char *normal = buf_steal_str(&b);
-        s->text = chunks_strdup(chunks, normal);
-        free(normal);
     }
-    buf_deinit(&b);
     (void)snprintf(below, sizeof(below), "%s/timezone", path); /* fits */
     if (zones_find(zones, s->timezone, &s->zone, &err) != 0)
         problems_add(problems, below, "%s", err.text);
@@ -294,7 +303,7 @@ struct schedule *schedule_read(const json_t *json, const struct job_reading *how
         return s;
     }
     if (cron)
-        read_cron(s, cron, how->zones, chunks, path, problems);
+        read_cron(s, cron, how->zones, is_stored, chunks, path, problems);
     else
         read_interval(s, interval, how, chunks, path, problems);
     if (!is_stored && deadline_s < STARTING_DEADLINE_MIN_S) {

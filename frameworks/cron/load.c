@@ -20,16 +20,31 @@ struct key {
     const char *job_id, *second, *third; /* NULL: not there */
 };
 
-/* false: a key of another kind. */
-static bool split_key(const struct kit_item *item, const char *kind, struct key *out)
+/* In the order in which they are read: what a record refers to comes before it. */
+enum kind { KIND_FRAMEWORK, KIND_JOB, KIND_PROGRESS, KIND_SPEC, KIND_GRAPH, KIND_RUN, KIND_TASK, KIND_FAILED, KIND_COUNT };
+static const char *const kind_words[KIND_COUNT] = {"framework", "job", "progress", "spec",
+                                                   "graph",     "run", "task",     "failed"};
+
+/* KIND_COUNT: none of ours. */
+static enum kind kind_of(const struct kit_item *item)
 {
-    size_t n = strlen(kind);
-    if (item->key_len < PREFIX_LEN + n + 4 || item->key_len >= KEY_MAX)
-        return false;
     const char *at = (const char *)item->key + PREFIX_LEN;
-    if (memcmp(at, kind, n) != 0 || at[n] != '/' || at[n + 3] != '/')
-        return false;
-    size_t skip = PREFIX_LEN + n + 4;
+    size_t len = item->key_len - PREFIX_LEN; /* all were read below the prefix */
+    if (item->key_len >= KEY_MAX)
+        return KIND_COUNT;
+    for (int kind = KIND_FRAMEWORK; kind < KIND_COUNT; kind++) {
+        size_t n = strlen(kind_words[kind]);
+        if (len < n || memcmp(at, kind_words[kind], n) != 0)
+            continue;
+        if (kind == KIND_FRAMEWORK ? len == n : len >= n + 4 && at[n] == '/' && at[n + 3] == '/')
+            return (enum kind)kind;
+    }
+    return KIND_COUNT;
+}
+
+static void split_key(const struct kit_item *item, enum kind kind, struct key *out)
+{
+    size_t skip = PREFIX_LEN + strlen(kind_words[kind]) + 4; /* "/BB/" */
     memcpy(out->text, (const char *)item->key + skip, item->key_len - skip);
     out->text[item->key_len - skip] = '\0';
     out->job_id = out->text;
@@ -41,7 +56,6 @@ static bool split_key(const struct kit_item *item, const char *kind, struct key 
     if (slash)
         *slash = '\0';
     out->third = slash ? slash + 1 : NULL;
-    return true;
 }
 
 static int unreadable(struct cron *c, const struct kit_item *item)
@@ -342,38 +356,57 @@ static int load_failed(struct cron *c, const struct kit_item *item, const struct
 
 /* -- all together --------------------------------------------------------------------------------------------------- */
 
-enum pass { PASS_JOBS, PASS_PROGRESS, PASS_RUNS, PASS_TASKS, PASS_COUNT };
-
-static bool is_framework(const struct kit_item *item)
-{
-    static const char key[] = CRON_STORE_PREFIX "framework";
-    return item->key_len == sizeof(key) - 1 && memcmp(item->key, key, item->key_len) == 0;
-}
-
-static int load_item(struct cron *c, enum pass pass, const struct kit_item *item)
+static int load_item(struct cron *c, enum kind kind, const struct kit_item *item)
 {
     struct key key;
-    switch (pass) {
-    case PASS_JOBS:
-        if (is_framework(item))
-            return load_framework(c, item);
-        return split_key(item, "job", &key) ? load_job(c, item, &key) : 0;
-    case PASS_PROGRESS:
-        if (split_key(item, "progress", &key))
-            return load_progress(c, item, &key);
-        if (split_key(item, "spec", &key))
-            return load_spec(c, item);
-        return split_key(item, "graph", &key) ? load_graph(c, item, &key) : 0;
-    case PASS_RUNS:
-        return split_key(item, "run", &key) ? load_run(c, item, &key) : 0;
-    case PASS_TASKS:
-        if (split_key(item, "task", &key))
-            return load_index(c, item, &key);
-        return split_key(item, "failed", &key) ? load_failed(c, item, &key) : 0;
-    case PASS_COUNT:
+    if (kind == KIND_FRAMEWORK)
+        return load_framework(c, item);
+    split_key(item, kind, &key);
+    switch (kind) {
+    case KIND_JOB:
+        return load_job(c, item, &key);
+    case KIND_PROGRESS:
+        return load_progress(c, item, &key);
+    case KIND_SPEC:
+        return load_spec(c, item);
+    case KIND_GRAPH:
+        return load_graph(c, item, &key);
+    case KIND_RUN:
+        return load_run(c, item, &key);
+    case KIND_TASK:
+        return load_index(c, item, &key);
+    case KIND_FAILED:
+        return load_failed(c, item, &key);
+    case KIND_FRAMEWORK:
+    case KIND_COUNT:
         break;
     }
-    CHECK(!"pass");
+    CHECK(!"kind");
+}
+
+/* The items stay where they are: one list of places, ordered by kind. */
+static int load_items(struct cron *c, const struct kit_item *items, size_t count)
+{
+    size_t next[KIND_COUNT + 1] = {0}, *order = xcalloc(count + 1, sizeof(order[0]));
+    uint8_t *kinds = xcalloc(count + 1, 1);
+    int result = 0;
+    for (size_t k = 0; k < count; k++) {
+        kinds[k] = (uint8_t)kind_of(&items[k]);
+        if (kinds[k] < KIND_COUNT)
+            next[kinds[k] + 1]++;
+    }
+    for (int kind = 1; kind <= KIND_COUNT; kind++)
+        next[kind] += next[kind - 1];
+    size_t known = next[KIND_COUNT];
+    for (size_t k = 0; k < count; k++) {
+        if (kinds[k] < KIND_COUNT)
+            order[next[kinds[k]]++] = k;
+    }
+    for (size_t k = 0; result == 0 && k < known; k++)
+        result = load_item(c, (enum kind)kinds[order[k]], &items[order[k]]);
+    free(kinds);
+    free(order);
+    return result;
 }
 
 /* Keys of one job come in the order of their texts, runs by the second they were made in: the ordinals tell the order. */
@@ -418,13 +451,9 @@ static void start_runs(struct cron *c, struct entry *e)
 
 int cron_load(struct cron *c, const struct kit_item *items, size_t count)
 {
-    for (int pass = 0; pass < PASS_COUNT; pass++) {
-        for (size_t k = 0; k < count; k++) {
-            int result = load_item(c, (enum pass)pass, &items[k]);
-            if (result != 0)
-                return result;
-        }
-    }
+    int result = load_items(c, items, count);
+    if (result != 0)
+        return result;
     for (struct map_entry *m = map_first(&c->entries), *next; m; m = next) {
         next = map_next(m);
         struct entry *e = map_value(m);

@@ -37,14 +37,6 @@ struct gathering { /* what a scan gives, until it is complete */
     size_t count, capacity;
 };
 
-static void *copy_bytes(const void *data, size_t len)
-{
-    void *copy = xmalloc(len + 1);
-    if (len > 0)
-        memcpy(copy, data, len);
-    return copy;
-}
-
 static void on_item(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
 {
     struct gathering *g = ctx;
@@ -52,15 +44,17 @@ static void on_item(void *ctx, const void *key, size_t key_len, const void *valu
         g->capacity = g->capacity ? 2 * g->capacity : 64;
         g->items = xrealloc(g->items, g->capacity * sizeof(g->items[0]));
     }
-    g->items[g->count++] = (struct kit_item){copy_bytes(key, key_len), key_len, copy_bytes(value, value_len), value_len};
+    char *copy = xmalloc(key_len + value_len + 1); /* the value behind the key */
+    memcpy(copy, key, key_len);
+    if (value_len > 0)
+        memcpy(copy + key_len, value, value_len);
+    g->items[g->count++] = (struct kit_item){copy, key_len, copy + key_len, value_len};
 }
 
 static void free_gathering(struct gathering *g)
 {
-    for (size_t k = 0; k < g->count; k++) {
-        free((void *)g->items[k].key);
-        free((void *)g->items[k].value);
-    }
+    for (size_t k = 0; k < g->count; k++)
+        free((void *)g->items[k].key); /* and the value */
     free(g->items);
     free(g);
 }
