@@ -22,9 +22,11 @@ enum { TYPE_IPV4 = 7, TYPE_IPV6 = 8, TYPE_PROTOCOL = 12, TYPE_SERVICE = 13, TYPE
 #define TYPE2(a, b) ((uint32_t)(a) << 6 | (b))
 #define TYPE3(a, b, c) (TYPE2(a, b) << 6 | (c))
 #define TYPE4(a, b, c, d) (TYPE3(a, b, c) << 6 | (d))
+#define TYPE5(a, b, c, d, e) (TYPE4(a, b, c, d) << 6 | (e))
 
 #define PRIORITY_BEFORE_DSTNAT (-101)
 #define PRIORITY_BEFORE_SRCNAT 99
+#define DIRECTION_NONE IP_CT_DIR_MAX
 #define UDP_TIMEOUT "udp"
 #define CHAIN_NAME_SIZE 24
 #define UDP_STATE_UNREPLIED 1 /* CTA_TIMEOUT_UDP_UNREPLIED and _REPLIED */
@@ -39,6 +41,17 @@ static const struct {
     {TYPE3(TYPE_IPV6, TYPE_PROTOCOL, TYPE_SERVICE), 24, TYPE2(TYPE_MARK, TYPE_MARK), 8},
     {TYPE4(TYPE_IPV4, TYPE_PROTOCOL, TYPE_SERVICE, TYPE_MARK), 16, TYPE2(TYPE_IPV4, TYPE_SERVICE), 8},
     {TYPE4(TYPE_IPV6, TYPE_PROTOCOL, TYPE_SERVICE, TYPE_MARK), 28, TYPE2(TYPE_IPV6, TYPE_SERVICE), 20},
+};
+
+const char *const nft_count_names[2] = {"count4", "count6"};
+
+/* Pairs of a VIP and a back end that one machine can count: what comes beyond is served and not counted. The kernel has a
+ * table of 16 bytes for each from the beginning. */
+static const struct {
+    uint32_t key_type, key_len, size;
+} counts[2] = {
+    {TYPE5(TYPE_IPV4, TYPE_PROTOCOL, TYPE_SERVICE, TYPE_IPV4, TYPE_SERVICE), 20, NFT_COUNTS_MAX},
+    {TYPE5(TYPE_IPV6, TYPE_PROTOCOL, TYPE_SERVICE, TYPE_IPV6, TYPE_SERVICE), 44, NFT_COUNTS_MAX / 2},
 };
 
 /* -- expressions ------------------------------------------------------------------------------------------------- */
@@ -124,11 +137,12 @@ static void put_random(struct nlmsghdr *m, uint32_t below, unsigned to)
     end(m, e);
 }
 
-static void put_immediate(struct nlmsghdr *m, uint32_t value, unsigned to)
+static void put_zeros(struct nlmsghdr *m, size_t len, unsigned to)
 {
+    static const uint8_t zeros[16];
     struct expression e = begin(m, "immediate");
     mnl_attr_put_u32(m, NFTA_IMMEDIATE_DREG, reg(to));
-    put_value(m, NFTA_IMMEDIATE_DATA, &value, sizeof(value));
+    put_value(m, NFTA_IMMEDIATE_DATA, zeros, len);
     end(m, e);
 }
 
@@ -160,13 +174,13 @@ static void put_dnat(struct nlmsghdr *m, bool is_ipv6, unsigned address, unsigne
     end(m, e);
 }
 
-static void put_ct(struct nlmsghdr *m, uint32_t key, bool has_direction, unsigned to)
+static void put_ct(struct nlmsghdr *m, uint32_t key, uint8_t direction, unsigned to)
 {
     struct expression e = begin(m, "ct");
     put_number(m, NFTA_CT_KEY, key);
     mnl_attr_put_u32(m, NFTA_CT_DREG, reg(to));
-    if (has_direction)
-        mnl_attr_put_u8(m, NFTA_CT_DIRECTION, IP_CT_DIR_ORIGINAL);
+    if (direction != DIRECTION_NONE)
+        mnl_attr_put_u8(m, NFTA_CT_DIRECTION, direction);
     end(m, e);
 }
 
@@ -197,6 +211,20 @@ static void put_udp_timeout(struct nlmsghdr *m)
     struct expression e = begin(m, "objref");
     put_number(m, NFTA_OBJREF_IMM_TYPE, NFT_OBJECT_CT_TIMEOUT);
     mnl_attr_put_strz(m, NFTA_OBJREF_IMM_NAME, UDP_TIMEOUT);
+    end(m, e);
+}
+
+/* Counts under the key from register 0 on, which is put into the set when it comes for the first time. If there is no room,
+ * the rule ends here and the next one comes: it is the last expression of a rule that does nothing else. */
+static void put_count(struct nlmsghdr *m, const char *set)
+{
+    struct expression e = begin(m, "dynset");
+    mnl_attr_put_strz(m, NFTA_DYNSET_SET_NAME, set);
+    put_number(m, NFTA_DYNSET_OP, NFT_DYNSET_OP_ADD);
+    mnl_attr_put_u32(m, NFTA_DYNSET_SREG_KEY, reg(0));
+    struct nlattr *counter = mnl_attr_nest_start(m, NFTA_DYNSET_EXPR);
+    mnl_attr_put_strz(m, NFTA_EXPR_NAME, "counter");
+    mnl_attr_nest_end(m, counter);
     end(m, e);
 }
 
@@ -265,7 +293,7 @@ static void add_draw(struct rules *r, const char *chain, bool is_ipv6, uint32_t 
     if (slots > 1)
         put_random(m, slots, slot);
     else
-        put_immediate(m, 0, slot);
+        put_zeros(m, 4, slot);
     put_lookup(m, nft_map_names[is_ipv6 ? NFT_SLOT6 : NFT_SLOT4], 0, reg(found));
     if (r->has_udp_timeout)
         put_udp_timeout(m);
@@ -276,6 +304,15 @@ static void add_draw(struct rules *r, const char *chain, bool is_ipv6, uint32_t 
 static void add_refusal(struct rules *r, const char *chain)
 {
     static const uint8_t tcp = IPPROTO_TCP;
+    for (unsigned is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) { /* counted under the back end zero */
+        struct nlmsghdr *m = begin_rule(r, chain);
+        put_family(m, is_ipv6);
+        unsigned backend = put_key(m, is_ipv6);
+        put_zeros(m, is_ipv6 ? 16 : 4, backend);
+        put_zeros(m, 2, backend + (is_ipv6 ? 4 : 1));
+        put_count(m, nft_count_names[is_ipv6]);
+        end_rule(r);
+    }
     struct nlmsghdr *m = begin_rule(r, chain);
     put_meta(m, NFT_META_L4PROTO, 0);
     put_compare(m, 0, NFT_CMP_EQ, &tcp, sizeof(tcp));
@@ -285,29 +322,52 @@ static void add_refusal(struct rules *r, const char *chain)
     end_rule(r);
 }
 
-static void add_masquerade(struct rules *r, const char *chain, bool is_ipv6)
+/* Where the client had sent to, from register 0 on; the register behind. */
+static unsigned put_original_key(struct nlmsghdr *m, bool is_ipv6)
+{
+    unsigned next = is_ipv6 ? 4 : 1;
+    put_ct(m, is_ipv6 ? NFT_CT_DST_IP6 : NFT_CT_DST_IP, IP_CT_DIR_ORIGINAL, 0);
+    put_meta(m, NFT_META_L4PROTO, next);
+    put_ct(m, NFT_CT_PROTO_DST, IP_CT_DIR_ORIGINAL, next + 1);
+    return next + 2;
+}
+
+/* A connection that we have led somewhere goes to a chain. */
+static void add_led(struct rules *r, const char *chain, bool is_ipv6, const char *to)
 {
     struct nlmsghdr *m = begin_rule(r, chain);
-    unsigned next = is_ipv6 ? 4 : 1;
     put_family(m, is_ipv6);
-    put_ct(m, NFT_CT_STATUS, false, 0);
+    put_ct(m, NFT_CT_STATUS, DIRECTION_NONE, 0);
     put_has_bits(m, 0, IPS_DST_NAT);
-    put_ct(m, is_ipv6 ? NFT_CT_DST_IP6 : NFT_CT_DST_IP, true, 0);
-    put_meta(m, NFT_META_L4PROTO, next);
-    put_ct(m, NFT_CT_PROTO_DST, true, next + 1);
-    put_lookup(m, nft_map_names[is_ipv6 ? NFT_VIP6 : NFT_VIP4], 0, reg(next + 2));
-    end(m, begin(m, "masq"));
+    unsigned found = put_original_key(m, is_ipv6);
+    put_lookup(m, nft_map_names[is_ipv6 ? NFT_VIP6 : NFT_VIP4], 0, reg(found));
+    put_verdict(m, NFT_JUMP, to);
+    end_rule(r);
+}
+
+/* By what the connection has become, not by what was wanted. */
+static void add_count(struct rules *r, const char *chain, bool is_ipv6)
+{
+    struct nlmsghdr *m = begin_rule(r, chain);
+    put_family(m, is_ipv6);
+    unsigned backend = put_original_key(m, is_ipv6);
+    put_ct(m, is_ipv6 ? NFT_CT_SRC_IP6 : NFT_CT_SRC_IP, IP_CT_DIR_REPLY, backend);
+    put_ct(m, NFT_CT_PROTO_SRC, IP_CT_DIR_REPLY, backend + (is_ipv6 ? 4 : 1));
+    put_count(m, nft_count_names[is_ipv6]);
     end_rule(r);
 }
 
 /* What stays on this machine comes back without help. */
-static void add_loopback_exception(struct rules *r, const char *chain)
+static void add_masquerade(struct rules *r, const char *chain)
 {
     static const uint16_t loopback = ARPHRD_LOOPBACK;
     struct nlmsghdr *m = begin_rule(r, chain);
     put_meta(m, NFT_META_OIFTYPE, 0);
     put_compare(m, 0, NFT_CMP_EQ, &loopback, sizeof(loopback));
     put_verdict(m, NFT_RETURN, NULL);
+    end_rule(r);
+    m = begin_rule(r, chain);
+    end(m, begin(m, "masq"));
     end_rule(r);
 }
 
@@ -366,6 +426,21 @@ static void add_map(struct rules *r, uint32_t id, const char *name, uint32_t key
     nft_batch_end_message(r->batch);
 }
 
+static void add_counts(struct rules *r, uint32_t id, bool is_ipv6)
+{
+    struct nlmsghdr *m = nft_batch_message(r->batch, NFT_MSG_NEWSET, NLM_F_CREATE);
+    mnl_attr_put_strz(m, NFTA_SET_TABLE, r->table);
+    mnl_attr_put_strz(m, NFTA_SET_NAME, nft_count_names[is_ipv6]);
+    put_number(m, NFTA_SET_FLAGS, NFT_SET_EVAL);
+    put_number(m, NFTA_SET_KEY_TYPE, counts[is_ipv6].key_type);
+    put_number(m, NFTA_SET_KEY_LEN, counts[is_ipv6].key_len);
+    put_number(m, NFTA_SET_ID, id);
+    struct nlattr *description = mnl_attr_nest_start(m, NFTA_SET_DESC);
+    put_number(m, NFTA_SET_DESC_SIZE, counts[is_ipv6].size);
+    mnl_attr_nest_end(m, description);
+    nft_batch_end_message(r->batch);
+}
+
 static void add_classes(struct rules *r)
 {
     struct nlmsghdr *m = nft_batch_message(r->batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE);
@@ -408,6 +483,11 @@ static void add_rules(struct rules *r)
 {
     char name[CHAIN_NAME_SIZE];
     add_refusal(r, "refuse");
+    add_count(r, "count", false);
+    add_count(r, "count", true);
+    put_verdict(begin_rule(r, "led"), NFT_JUMP, "count");
+    end_rule(r);
+    add_masquerade(r, "led");
     add_draw(r, "spare", false, 0);
     add_draw(r, "spare", true, 0);
     put_verdict(begin_rule(r, "spare"), NFT_GOTO, "refuse");
@@ -423,9 +503,10 @@ static void add_rules(struct rules *r)
     add_dispatch(r, "prerouting", true);
     add_dispatch(r, "output", false);
     add_dispatch(r, "output", true);
-    add_loopback_exception(r, "postrouting");
-    add_masquerade(r, "postrouting", false);
-    add_masquerade(r, "postrouting", true);
+    add_led(r, "input", false, "count");
+    add_led(r, "input", true, "count");
+    add_led(r, "postrouting", false, "led");
+    add_led(r, "postrouting", true, "led");
 }
 
 static void put_contents(struct nft_batch *b, const char *table, int64_t udp_timeout_ms)
@@ -435,9 +516,13 @@ static void put_contents(struct nft_batch *b, const char *table, int64_t udp_tim
     for (unsigned i = 0; i < NFT_MAPS; i++)
         add_map(&r, i + 1, nft_map_names[i], maps[i].key_type, maps[i].key_len, maps[i].data_type, maps[i].data_len);
     add_map(&r, NFT_MAPS + 1, "class", TYPE_MARK, 4, NFT_DATA_VERDICT, 0);
+    add_counts(&r, NFT_MAPS + 2, false);
+    add_counts(&r, NFT_MAPS + 3, true);
     if (r.has_udp_timeout)
         add_udp_timeout(&r, udp_timeout_ms);
     add_chain(&r, "refuse");
+    add_chain(&r, "count");
+    add_chain(&r, "led");
     add_chain(&r, "spare");
     for (unsigned i = 0; i < NFT_CLASSES; i++) {
         chain_name(nft_class_slots(i), name);
@@ -445,6 +530,7 @@ static void put_contents(struct nft_batch *b, const char *table, int64_t udp_tim
     }
     add_base_chain(&r, "prerouting", NF_INET_PRE_ROUTING, PRIORITY_BEFORE_DSTNAT);
     add_base_chain(&r, "output", NF_INET_LOCAL_OUT, PRIORITY_BEFORE_DSTNAT);
+    add_base_chain(&r, "input", NF_INET_LOCAL_IN, PRIORITY_BEFORE_SRCNAT);
     add_base_chain(&r, "postrouting", NF_INET_POST_ROUTING, PRIORITY_BEFORE_SRCNAT);
     add_classes(&r);
     add_rules(&r);

@@ -62,11 +62,15 @@ struct nft_target *nft_target_new(const struct lb_backend *backends, size_t coun
     for (size_t i = 0; i < count; i++)
         open += !backends[i].is_draining;
     open = open < NFT_SLOTS_MAX ? open : NFT_SLOTS_MAX;
-    struct nft_target *t = xcalloc(1, sizeof(*t) + open * sizeof(t->at[0]));
+    struct nft_target *t = xcalloc(1, sizeof(*t) + count * sizeof(t->at[0]));
     t->slots = t->class_number = nft_slots_for(open);
     for (size_t i = 0; i < count && t->count < open; i++)
         if (!backends[i].is_draining)
             t->at[t->count++] = backends[i].at;
+    t->known = t->count;
+    for (size_t i = 0; i < count; i++)
+        if (backends[i].is_draining)
+            t->at[t->known++] = backends[i].at;
     if (former != NULL && t->count > 0)
         keep_places(t, former);
     return t;

@@ -22,6 +22,7 @@ struct nft_target {
     uint32_t class_number; /* what the VIP's entry says; the plan's own have slots here */
     uint32_t slots;
     uint32_t count;          /* slot i leads to at[i % count]; 0 only without slots */
+    uint32_t known;          /* behind those are draining ones, up to here */
     struct lb_endpoint at[]; /* as found in the kernel: all zero where an entry is missing */
 };
 

@@ -95,43 +95,91 @@ struct nlmsghdr *nft_request(struct nft_socket *s, uint16_t subsystem, uint16_t 
     return m;
 }
 
-/* 1: more is to come. */
-static int take_message(const struct nlmsghdr *m, uint32_t sequence, nft_each_fn each, void *ctx)
+static int error_of(const struct nlmsghdr *m)
 {
-    if (m->nlmsg_seq != sequence)
-        return 1; /* of a request that was given up */
-    if (m->nlmsg_flags & NLM_F_DUMP_INTR)
-        return -EINTR;
-    if (m->nlmsg_type == NLMSG_DONE)
-        return 0;
-    if (m->nlmsg_type == NLMSG_ERROR)
-        return mnl_nlmsg_get_payload_len(m) < sizeof(struct nlmsgerr)
-                   ? -EBADMSG
-                   : ((const struct nlmsgerr *)mnl_nlmsg_get_payload(m))->error;
-    int result = each != NULL && mnl_nlmsg_get_payload_len(m) >= sizeof(struct nfgenmsg) ? each(ctx, m) : 0;
-    return result != 0 ? result : 1;
+    return mnl_nlmsg_get_payload_len(m) < sizeof(struct nlmsgerr)
+               ? -EBADMSG
+               : ((const struct nlmsgerr *)mnl_nlmsg_get_payload(m))->error;
+}
+
+/* The end of a listing has a number: what it ended with. */
+static int end_of(const struct nlmsghdr *m)
+{
+    int32_t number = 0;
+    if (mnl_nlmsg_get_payload_len(m) >= sizeof(number))
+        memcpy(&number, mnl_nlmsg_get_payload(m), sizeof(number));
+    return number < 0 ? number : 0;
+}
+
+static void take_message(struct nft_answer *a, const struct nlmsghdr *m)
+{
+    int result = 0;
+    if (m->nlmsg_seq != a->request->nlmsg_seq || a->is_over)
+        return; /* of a request that was given up */
+    bool is_listing = (a->request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
+    if (m->nlmsg_type == NLMSG_ERROR || m->nlmsg_type == NLMSG_DONE) {
+        a->is_over = true;
+        result = m->nlmsg_type == NLMSG_ERROR ? error_of(m) : end_of(m);
+    } else {
+        a->is_over = !is_listing && !(a->request->nlmsg_flags & NLM_F_ACK);
+        if (a->each != NULL && a->result == 0 && mnl_nlmsg_get_payload_len(m) >= sizeof(struct nfgenmsg))
+            result = a->each(a->ctx, m);
+    }
+    if (result == 0 && (m->nlmsg_flags & NLM_F_DUMP_INTR))
+        result = -EINTR;
+    a->result = a->result != 0 ? a->result : result;
+}
+
+void nft_answer_take(struct nft_answer *a, const void *datagram, size_t len)
+{
+    int left = (int)len;
+    for (const struct nlmsghdr *m = datagram; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left))
+        take_message(a, m);
+}
+
+/* Bytes of the next datagram, or a negative errno. */
+static ssize_t receive(struct nft_socket *s, int flags)
+{
+    ssize_t len;
+    do
+        len = recv(mnl_socket_get_fd(s->link), s->answer, ANSWER_BYTES, flags | MSG_TRUNC);
+    while (len < 0 && errno == EINTR);
+    return len < 0 ? -errno : len > (ssize_t)ANSWER_BYTES ? -EMSGSIZE : len;
 }
 
 int nft_ask(struct nft_socket *s, const struct nlmsghdr *request, nft_each_fn each, void *ctx)
 {
-    bool is_single = (request->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP && !(request->nlmsg_flags & NLM_F_ACK);
+    struct nft_answer a = {.request = request, .each = each, .ctx = ctx};
     if (mnl_socket_sendto(s->link, request, request->nlmsg_len) < 0)
         return -errno;
-    for (;;) {
-        ssize_t len = recv(mnl_socket_get_fd(s->link), s->answer, ANSWER_BYTES, 0);
-        if (len < 0 && errno == EINTR)
-            continue;
+    while (!a.is_over) {
+        ssize_t len = receive(s, 0);
         if (len < 0)
-            return -errno;
-        int left = (int)len;
-        for (const struct nlmsghdr *m = (const void *)s->answer; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
-            int result = take_message(m, request->nlmsg_seq, each, ctx);
-            if (result != 1)
-                return result;
-            if (is_single && m->nlmsg_seq == request->nlmsg_seq)
-                return 0;
-        }
+            return (int)len;
+        nft_answer_take(&a, s->answer, (size_t)len);
     }
+    return a.result;
+}
+
+int nft_ask_many(struct nft_socket *s, const void *requests, size_t len, size_t count, nft_each_fn each, void *items,
+                 size_t item_bytes)
+{
+    const struct nlmsghdr *request = requests;
+    int result = 0, left = (int)len;
+    if (mnl_socket_sendto(s->link, requests, len) < 0)
+        return -errno;
+    for (size_t i = 0; i < count; i++, request = mnl_nlmsg_next(request, &left)) { /* answers come in order */
+        struct nft_answer a = {.request = request, .each = each, .ctx = (char *)items + i * item_bytes};
+        while (!a.is_over) {
+            ssize_t got = receive(s, 0);
+            if (got < 0)
+                return (int)got;
+            nft_answer_take(&a, s->answer, (size_t)got);
+        }
+        if (result == 0 && a.result != -ENOENT)
+            result = a.result;
+    }
+    return result;
 }
 
 static int note_generation(void *ctx, const struct nlmsghdr *m)
@@ -246,11 +294,9 @@ int nft_batch_send(struct nft_socket *s, struct nft_batch *b, bool is_trial, str
                    : err_sys(err, result, "nf_tables: transaction");
     }
     for (;;) { /* no news is good news: the kernel has answered before sending returned */
-        ssize_t got = recv(mnl_socket_get_fd(s->link), s->answer, ANSWER_BYTES, MSG_DONTWAIT);
-        if (got < 0 && errno == EINTR)
-            continue;
+        ssize_t got = receive(s, MSG_DONTWAIT);
         if (got < 0)
-            return errno == EAGAIN ? result : result < 0 ? result : err_sys(err, -errno, "nf_tables: answer");
+            return got == -EAGAIN ? result : result < 0 ? result : err_sys(err, (int)got, "nf_tables: answer");
         int left = (int)got;
         for (const struct nlmsghdr *m = (const void *)s->answer; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
             const struct nlmsgerr *e = mnl_nlmsg_get_payload(m);

@@ -39,12 +39,27 @@ void nft_batch_end_message(struct nft_batch *b);
  * kernel checks it, and changes nothing either way. */
 int nft_batch_send(struct nft_socket *s, struct nft_batch *b, bool is_trial, struct err *err);
 
-/* A request of its own. flags: NLM_F_DUMP for listings, NLM_F_ACK for changes. Returns 0, or what each returned if not 0,
- * or a negative errno; -EINTR: the list changed meanwhile. */
+/* A request of its own. flags: NLM_F_DUMP for listings, NLM_F_ACK for changes. Returns 0, or what each returned if not 0
+ * (it is not called again then), or a negative errno; -EINTR: the list changed meanwhile. The answer is read to its end in
+ * any case, so that the next request gets its own. */
 typedef int (*nft_each_fn)(void *ctx, const struct nlmsghdr *message);
 struct nlmsghdr *nft_request(struct nft_socket *s, uint16_t subsystem, uint16_t type, uint8_t family, uint16_t flags,
                              void *buffer);
 int nft_ask(struct nft_socket *s, const struct nlmsghdr *request, nft_each_fn each, void *ctx);
+/* Several requests for one thing each, one behind the other in requests as nft_request made them. each is called with the
+ * item of its request, in an array of so many bytes each; not for those that are not there. 0 or the first other error. */
+int nft_ask_many(struct nft_socket *s, const void *requests, size_t len, size_t count, nft_each_fn each, void *items,
+                 size_t item_bytes);
+
+/* An answer as it comes in, datagram by datagram. The first three are set before; result and is_over are zero. */
+struct nft_answer {
+    const struct nlmsghdr *request;
+    nft_each_fn each; /* may be NULL */
+    void *ctx;
+    int result;
+    bool is_over;
+};
+void nft_answer_take(struct nft_answer *a, const void *datagram, size_t len);
 #define NFT_REQUEST_BYTES 1024u
 
 /* The nf_tables generation: every change by anybody makes it grow. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * plane_nft.c - the kernel's NAT as a data plane: a table of our own whose maps say where new connections go. Connections
  * that are open are the kernel's business: nothing here touches them, also not when we are killed; only when the table goes
- * for good and nobody else translates addresses, the kernel stops translating theirs. One apply is one transaction. Numbers
- * of connections are not kept: a counter in each element would cost memory on every node for each of hundreds of thousands
- * of elements, and start again whenever a slot is given to another back end. */
+ * for good and nobody else translates addresses, the kernel stops translating theirs. One apply is one transaction.
+ *
+ * Connections are counted by the kernel, by VIP and back end and from the first one on: not in the maps' elements, which
+ * would cost memory for each of hundreds of thousands, and begin anew whenever a slot goes to another back end. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/filter.h>
@@ -21,6 +22,8 @@
 #include "common/base/log.h"
 #include "common/base/map.h"
 #include "lb/nft_conntrack.h"
+#include "lb/nft_count.h"
+#include "lb/nft_key.h"
 #include "lb/nft_rules.h"
 #include "lb/plane.h"
 
@@ -33,8 +36,9 @@ struct nft_vip {
     struct lb_endpoint at;
     struct nft_target *has;   /* in the kernel; NULL: nothing */
     struct nft_target *wants; /* in the plan; NULL: nothing */
-    bool is_dirty;            /* on the list of those to be looked at */
-    bool is_changed;          /* by the transaction being made */
+    struct nft_tallies tallies;
+    bool is_dirty;   /* on the list of those to be looked at */
+    bool is_changed; /* by the transaction being made */
 };
 
 struct nft {
@@ -50,6 +54,7 @@ struct nft {
     bool was_touched;    /* somebody else has changed our table, or we may have missed that */
     uint32_t generation; /* of nf_tables, when we last knew all */
     char problem[512];   /* of the VIPs that are dirty after a transaction */
+    bool count_warned;   /* since counters could be read */
 };
 
 static struct nft *of(struct lb_plane *p)
@@ -101,6 +106,7 @@ static void drop(struct nft *n, struct nft_vip *vip)
     (void)map_remove_n(&n->vips, &vip->at, sizeof(vip->at));
     set_has(vip, NULL);
     set_wants(vip, NULL);
+    nft_tallies_deinit(&vip->tallies);
     free(vip);
 }
 
@@ -116,28 +122,9 @@ struct elements {
     int count;
 };
 
-static size_t put_address(uint8_t *to, const struct lb_endpoint *at)
-{
-    size_t len = at->is_ipv6 ? 16 : 4;
-    memcpy(to, at->ip, len);
-    return len;
-}
-
-static size_t put_port(uint8_t *to, const struct lb_endpoint *at)
-{
-    to[0] = (uint8_t)(at->port >> 8);
-    to[1] = (uint8_t)at->port;
-    to[2] = to[3] = 0;
-    return 4;
-}
-
 static size_t make_key(uint8_t *key, const struct lb_endpoint *vip, bool has_slot, uint32_t slot)
 {
-    size_t len = put_address(key, vip);
-    memset(key + len, 0, 4);
-    key[len] = vip->protocol == LB_UDP ? IPPROTO_UDP : IPPROTO_TCP;
-    len += 4;
-    len += put_port(key + len, vip);
+    size_t len = nft_put_vip(key, vip);
     if (has_slot)
         memcpy(key + len, &slot, 4);
     return has_slot ? len + 4 : len;
@@ -192,9 +179,7 @@ static void put_slots(struct elements *e, struct nft_vip *vip)
         const struct lb_endpoint *to = e->is_new ? new : old;
         if (to == NULL || is_same(old, new))
             continue;
-        size_t data_len = put_address(data, to);
-        data_len += put_port(data + data_len, to);
-        put_element(e, key, make_key(key, &vip->at, true, i), data, data_len);
+        put_element(e, key, make_key(key, &vip->at, true, i), data, nft_put_backend(data, to));
         vip->is_changed = true;
     }
 }
@@ -257,33 +242,23 @@ struct listing {
     bool is_strange; /* something that we never put there */
 };
 
-static void read_endpoint(const uint8_t *from, bool is_ipv6, size_t port_at, struct lb_endpoint *out)
-{
-    out->is_ipv6 = is_ipv6;
-    memcpy(out->ip, from, is_ipv6 ? 16 : 4);
-    out->port = (uint16_t)(from[port_at] << 8 | from[port_at + 1]);
-}
-
 static bool note_element(struct listing *l, const struct nlattr *element)
 {
     const struct nlattr *a[NFTA_SET_ELEM_DATA + 1], *key[NFTA_DATA_VALUE + 1], *data[NFTA_DATA_VALUE + 1];
     bool is_ipv6 = l->map == NFT_VIP6 || l->map == NFT_SLOT6, has_slot = l->map == NFT_SLOT4 || l->map == NFT_SLOT6;
-    size_t address = is_ipv6 ? 16 : 4;
+    size_t vip_bytes = nft_vip_bytes(is_ipv6);
     nft_nested(element, a, NFTA_SET_ELEM_DATA);
     nft_nested(a[NFTA_SET_ELEM_KEY], key, NFTA_DATA_VALUE);
     nft_nested(a[NFTA_SET_ELEM_DATA], data, NFTA_DATA_VALUE);
-    if (!nft_attribute_is(key[NFTA_DATA_VALUE], address + (has_slot ? 12 : 8)) ||
-        !nft_attribute_is(data[NFTA_DATA_VALUE], has_slot ? address + 4 : 8))
+    if (!nft_attribute_is(key[NFTA_DATA_VALUE], vip_bytes + (has_slot ? 4 : 0)) ||
+        !nft_attribute_is(data[NFTA_DATA_VALUE], has_slot ? nft_backend_bytes(is_ipv6) : 8))
         return false;
     const uint8_t *k = mnl_attr_get_payload(key[NFTA_DATA_VALUE]), *d = mnl_attr_get_payload(data[NFTA_DATA_VALUE]);
-    struct lb_endpoint at = {.protocol = k[address] == IPPROTO_UDP ? LB_UDP : LB_TCP}, to = {.protocol = at.protocol};
-    uint8_t again[NFT_KEY_BYTES_MAX];
+    struct lb_endpoint at, to;
     uint32_t number; /* slot or class */
-    memcpy(&number, has_slot ? k + address + 8 : d + 4, 4);
-    read_endpoint(k, is_ipv6, address + 4, &at);
-    if (number > NFT_SLOTS_MAX || (has_slot && number == NFT_SLOTS_MAX) ||
-        memcmp(k, again, make_key(again, &at, has_slot, number)) != 0)
-        return false; /* another protocol, or bytes where there are none of ours */
+    memcpy(&number, has_slot ? k + vip_bytes : d + 4, 4);
+    if (number > NFT_SLOTS_MAX || (has_slot && number == NFT_SLOTS_MAX) || !nft_get_vip(k, is_ipv6, &at))
+        return false;
     struct nft_vip *vip = vip_of(l->n, &at);
     if (vip->has == NULL) {
         vip->has = xcalloc(1, sizeof(*vip->has));
@@ -293,9 +268,10 @@ static bool note_element(struct listing *l, const struct nlattr *element)
         vip->has->class_number = number;
         return true;
     }
-    read_endpoint(d, is_ipv6, address, &to);
+    bool is_ours = nft_get_backend(d, is_ipv6, &to);
+    to.protocol = at.protocol;
     note_slot(vip, number, &to);
-    return to.port != 0; /* a plan has no port 0, and an empty slot means that nothing is there */
+    return is_ours && to.port != 0; /* a plan has no port 0, and an empty slot means that nothing is there */
 }
 
 static int note_elements(void *ctx, const struct nlmsghdr *m)
@@ -369,6 +345,124 @@ static int load(struct nft *n, struct err *err)
     return result;
 }
 
+/* -- counters ---------------------------------------------------------------------------------------------------- */
+
+struct pairs {
+    struct nft_pair *items;
+    size_t count, capacity;
+};
+
+static void add_pair(struct pairs *p, const struct lb_endpoint *vip, const struct lb_endpoint *backend)
+{
+    if (p->count == p->capacity) {
+        p->capacity = 2 * p->capacity + 16;
+        p->items = xrealloc(p->items, p->capacity * sizeof(p->items[0]));
+    }
+    p->items[p->count++] = (struct nft_pair){.vip = *vip, .backend = *backend};
+}
+
+static struct lb_endpoint nobody(const struct lb_endpoint *vip)
+{
+    return (struct lb_endpoint){.protocol = vip->protocol, .is_ipv6 = vip->is_ipv6};
+}
+
+static void add_pairs_of(struct pairs *p, const struct lb_endpoint *vip, const struct nft_target *t)
+{
+    struct lb_endpoint refused = nobody(vip);
+    add_pair(p, vip, &refused);
+    for (uint32_t i = 0; i < t->known; i++)
+        add_pair(p, vip, &t->at[i]);
+}
+
+static int compare_endpoints(const void *a, const void *b)
+{
+    return lb_endpoint_compare(a, b);
+}
+
+/* What a VIP has and will not have. */
+static void add_leaving(struct pairs *p, const struct nft_vip *vip)
+{
+    const struct nft_target *wants = vip->wants;
+    if (vip->has == NULL || vip->has == wants)
+        return;
+    if (wants == NULL) {
+        add_pairs_of(p, &vip->at, vip->has);
+        return;
+    }
+    struct lb_endpoint *sorted = xcalloc(wants->known + 1, sizeof(*sorted));
+    memcpy(sorted, wants->at, wants->known * sizeof(*sorted));
+    qsort(sorted, wants->known, sizeof(*sorted), compare_endpoints);
+    for (uint32_t i = 0; i < vip->has->known; i++)
+        if (vip->has->at[i].port != 0 &&
+            bsearch(&vip->has->at[i], sorted, wants->known, sizeof(*sorted), compare_endpoints) == NULL)
+            add_pair(p, &vip->at, &vip->has->at[i]);
+    free(sorted);
+}
+
+static void note_counts(struct nft *n, const struct pairs *p)
+{
+    struct nft_vip *vip = NULL;
+    for (size_t i = 0; i < p->count; i++) {
+        if (vip == NULL || lb_endpoint_compare(&vip->at, &p->items[i].vip) != 0)
+            vip = map_get_n(&n->vips, &p->items[i].vip, sizeof(p->items[i].vip));
+        if (vip != NULL)
+            nft_tallies_note(&vip->tallies, &p->items[i].backend, p->items[i].connections);
+    }
+}
+
+/* Asks the kernel and keeps what it says. An old number is told where that is impossible. */
+static void read_counters(struct nft *n, struct pairs *p)
+{
+    int result = p->count > 0 ? nft_counts_read(&n->socket, n->table, p->items, p->count) : 0;
+    if (result == 0)
+        note_counts(n, p);
+    else if (!n->count_warned)
+        log_warning("nf_tables: counters cannot be read: %s", strerror(-result));
+    n->count_warned = result != 0;
+}
+
+/* Before the table goes with all of them. */
+static void read_all_counters(struct nft *n)
+{
+    struct pairs all = {0};
+    if (nft_counts_are_there(&n->socket, n->table) <= 0)
+        return;
+    for (struct map_entry *e = map_first(&n->vips); e != NULL; e = map_next(e)) {
+        struct nft_vip *vip = map_value(e);
+        if (vip->wants != NULL)
+            add_pairs_of(&all, &vip->at, vip->wants);
+    }
+    read_counters(n, &all);
+    free(all.items);
+}
+
+static void restart_counters(struct nft *n)
+{
+    for (struct map_entry *e = map_first(&n->vips); e != NULL; e = map_next(e))
+        nft_tallies_restart(&((struct nft_vip *)map_value(e))->tallies);
+}
+
+/* Counters of back ends that leave go in the same transaction as their slots; what they have said stays in the VIP's sum.
+ */
+static struct pairs put_leaving(struct nft *n, struct nft_batch *batch, size_t *removed)
+{
+    struct pairs leaving = {0};
+    for (size_t i = 0; i < n->dirty_count; i++)
+        add_leaving(&leaving, n->dirty[i]);
+    read_counters(n, &leaving);
+    *removed = nft_counts_put_removal(batch, n->table, leaving.items, leaving.count);
+    return leaving;
+}
+
+static void forget_leaving(struct nft *n, const struct pairs *leaving)
+{
+    for (size_t i = 0; i < leaving->count; i++) {
+        struct nft_vip *vip = map_get_n(&n->vips, &leaving->items[i].vip, sizeof(leaving->items[i].vip));
+        if (vip != NULL)
+            nft_tallies_remove(&vip->tallies, &leaving->items[i].backend);
+    }
+}
+
 /* -- transactions ------------------------------------------------------------------------------------------------ */
 
 static bool is_stale(void *ctx, const struct lb_endpoint *at, const struct lb_endpoint *backend)
@@ -402,24 +496,42 @@ static void settle(struct nft *n)
     n->problem[0] = '\0';
 }
 
+/* Our own transaction makes the generation grow by one. If it grew by more, somebody came between, and the next repair
+ * finds out what. */
+static void note_own_change(struct nft *n)
+{
+    uint32_t generation;
+    if (nft_generation(&n->socket, &generation) == 0 && generation == n->generation + 1)
+        n->generation = generation;
+}
+
 /* Makes the kernel have what is wanted. The number of things changed, or a negative errno: then nothing is. */
 static int commit(struct nft *n, struct err *err)
 {
     struct nft_batch batch;
-    uint32_t generation;
+    struct pairs leaving = {0};
+    size_t removed = 0;
     nft_batch_init(&batch);
-    if (n->must_rebuild)
+    if (n->must_rebuild) {
+        read_all_counters(n);
         nft_rules_put(&batch, n->table, n->udp_timeout_ms);
+    } else {
+        leaving = put_leaving(n, &batch, &removed);
+    }
     int count = n->must_rebuild + put_elements(n, &batch);
-    int result = count > 0 ? nft_batch_send(&n->socket, &batch, false, err) : 0;
+    int result = count > 0 || removed > 0 ? nft_batch_send(&n->socket, &batch, false, err) : 0;
     nft_batch_deinit(&batch);
-    if (result < 0)
-        return result;
-    if (count > 0 && nft_generation(&n->socket, &generation) == 0 && generation == n->generation + 1)
-        n->generation = generation; /* otherwise somebody came between, and the next repair finds out what */
-    end_flows(n);
-    settle(n);
-    return count;
+    if (result == 0) {
+        if (count > 0 || removed > 0)
+            note_own_change(n);
+        if (n->must_rebuild)
+            restart_counters(n);
+        forget_leaving(n, &leaving);
+        end_flows(n);
+        settle(n);
+    }
+    free(leaving.items);
+    return result < 0 ? result : count;
 }
 
 /* A listing is not exact while the kernel moves a map to a larger table: it may leave elements out, and says nothing. Then
@@ -550,13 +662,18 @@ static const char *nft_problem(struct lb_plane *p, const struct lb_endpoint *at)
 
 static void nft_counters(struct lb_plane *p, const struct lb_endpoint *at, lb_counters_fn fn, void *ctx)
 {
-    static const struct lb_counters none;
-    const struct nft_vip *vip = map_get_n(&of(p)->vips, at, sizeof(*at));
+    struct nft *n = of(p);
+    struct pairs pairs = {0};
+    const struct nft_vip *vip = map_get_n(&n->vips, at, sizeof(*at));
     if (vip == NULL || vip->wants == NULL)
         return;
-    fn(ctx, NULL, &none);
-    for (uint32_t i = 0; i < vip->wants->count; i++)
-        fn(ctx, &vip->wants->at[i], &none);
+    add_pairs_of(&pairs, at, vip->wants);
+    read_counters(n, &pairs);
+    free(pairs.items);
+    const struct nft_tallies *t = &vip->tallies;
+    fn(ctx, NULL, &(struct lb_counters){.connections = nft_tallies_sum(t), .failures = nft_tallies_refused(t)});
+    for (uint32_t i = 0; i < vip->wants->known; i++)
+        fn(ctx, &vip->wants->at[i], &(struct lb_counters){.connections = nft_tallies_of(t, &vip->wants->at[i])});
 }
 
 static int remove_table(struct nft_socket *s, const char *table, struct err *err)

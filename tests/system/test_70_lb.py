@@ -206,6 +206,33 @@ def test_a_named_vip_leads_to_every_instance(cluster, lb, app):
     assert lb.get("/v1/plane").json()["plane"] == lb.plane
 
 
+def test_connections_are_counted(cluster, lb, app):
+    """On every plane, by VIP and by instance, and the numbers only grow when instances come and go."""
+    cluster.add(service(app, [("tcp", f"{app}:80")], instances=2))
+    ports = ports_of(cluster, app, 2)
+    name = app[1:] + ZONE + ":80"
+    lb.settled(name, ports)
+    address = lb.address(name)
+
+    def numbers():
+        [vip] = [v for v in lb.get("/v1/vips?verbose").json() if v["vip"] == name]
+        return vip["connections"], {b["port"]: b["connections"] for b in vip["backend"]}
+    before, _ = numbers()  # the lb may check its instances, and some planes count from when the VIP came
+    answers = [ask(address) for _ in range(60)]
+    total, backends = numbers()
+    assert total - before == 60
+    assert {p: answers.count(f"v1 {p}") for p in ports} == {p: backends[p] for p in ports}
+    metrics = lb.get("/metrics").text
+    assert f'l4lb_vip_connections_total{{vip="{name}",family="ipv4",protocol="tcp"}} {total}\n' in metrics
+    for port in ports:
+        assert f'backend="127.0.0.1:{port}"}} {backends[port]}\n' in metrics
+    requests.put(f"{cluster.marathon}/v2/apps/{app}", json={"instances": 1}, timeout=30)
+    cluster.running(app, 1)
+    lb.settled(name, ports_of(cluster, app, 1))
+    assert ask(address) is not None
+    assert numbers()[0] == total + 1
+
+
 def test_several_ports_and_protocols_of_one_name(cluster, lb, app):
     cluster.add(service(app, [("tcp", f"{app}:80"), ("tcp", f"{app}:81"), ("udp", f"{app}:80")]))
     first, second, third = (ports_of(cluster, app, 1, i)[0] for i in range(3))
