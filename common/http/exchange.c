@@ -128,6 +128,16 @@ const char *http_exchange_local(const struct http_exchange *x)
     return format_address(http_exchange_arena((struct http_exchange *)x), (struct sockaddr *)&address);
 }
 
+void http_exchange_set_user(struct http_exchange *x, const void *user)
+{
+    x->user = user;
+}
+
+const void *http_exchange_user(const struct http_exchange *x)
+{
+    return x->user;
+}
+
 void http_exchange_on_closed(struct http_exchange *x, void (*closed)(void *ctx, struct http_exchange *x), void *ctx)
 {
     x->closed = closed;

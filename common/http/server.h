@@ -46,6 +46,10 @@ struct arena *http_exchange_arena(struct http_exchange *x);
 const char *http_exchange_peer(const struct http_exchange *x);
 /* Where this connection was accepted, "ip:port". */
 const char *http_exchange_local(const struct http_exchange *x);
+/* What the handler knows about who asks, for those it calls; the server does not look at it. NULL at first, gone with the
+ * exchange. */
+void http_exchange_set_user(struct http_exchange *x, const void *user);
+const void *http_exchange_user(const struct http_exchange *x);
 /* Told once when the client goes away before the answer was complete (also for streams), never inside another call of this
  * header but http_server_stop; the exchange is invalid after the call. Without it such exchanges end silently. A client
  * that closes its sending side only counts as gone. */

@@ -108,6 +108,7 @@ struct http_exchange {
     void *drained_ctx;
     http_body_fn body_fn;
     void *body_ctx;
+    const void *user;
 };
 
 /* server.c */
