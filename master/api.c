@@ -110,7 +110,8 @@ void master_shell_on_request(void *ctx, struct http_exchange *x, const struct ht
         cut_slashes(path);
         master_shell_handler handler = find_handler(path);
         if (handler != NULL) {
-            handler(s, x, request);
+            if (master_access_pass(&s->access, path, x, request))
+                handler(s, x, request);
             return;
         }
     } while (cut_component(path));

@@ -389,8 +389,9 @@ static void on_teardown(struct master_shell *s, struct http_exchange *x, const s
     call.has_type = true;
     call.type = MESOS__V1__MASTER__CALL__TYPE__TEARDOWN;
     call.teardown = &body;
-    struct master_event in = {.type = MASTER_EVENT_OPERATOR_CALL,
-                              .operator_call = {.request = ++s->next_id, .call = &call}};
+    struct master_event in = {
+        .type = MASTER_EVENT_OPERATOR_CALL,
+        .operator_call = {.request = ++s->next_id, .principal = auth_subject_of(x)->principal, .call = &call}};
     master_shell_step_request(s, &in, in.operator_call.request, x);
 }
 

@@ -353,8 +353,9 @@ void master_shell_on_operator(struct master_shell *s, struct http_exchange *x, c
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__SUBSCRIBE) {
         subscribe(s, x, format);
     } else if (!answer_question(s, x, format, call)) {
-        struct master_event in = {.type = MASTER_EVENT_OPERATOR_CALL,
-                                  .operator_call = {.request = ++s->next_id, .call = call}};
+        struct master_event in = {
+            .type = MASTER_EVENT_OPERATOR_CALL,
+            .operator_call = {.request = ++s->next_id, .principal = auth_subject_of(x)->principal, .call = call}};
         master_shell_step_request(s, &in, in.operator_call.request, x);
     }
 }

@@ -54,7 +54,8 @@ static void subscribe(struct master_shell *s, struct http_exchange *x, const str
     http_add_header(x, "Mesos-Stream-Id", t->text);
     http_stream_begin(x, 200, wire_media_type(format), MASTER_STREAM_BYTES_MAX);
     http_exchange_on_closed(x, on_stream_closed, t);
-    struct master_event in = {.type = MASTER_EVENT_SUBSCRIBE, .subscribe = {.stream = t->id, .call = call}};
+    struct master_event in = {.type = MASTER_EVENT_SUBSCRIBE,
+                              .subscribe = {.stream = t->id, .principal = auth_subject_of(x)->principal, .call = call}};
     master_shell_step(s, &in);
 }
 
@@ -65,7 +66,7 @@ void master_shell_on_scheduler(struct master_shell *s, struct http_exchange *x, 
     if (call == NULL)
         return;
     struct err err;
-    int status = master_call_check(call, NULL, &err);
+    int status = master_call_check(call, auth_subject_of(x)->principal, &err);
     if (status != 0) {
         http_reply_text(x, status, "Failed to validate scheduler::Call: %s", err.text);
         return;
@@ -81,10 +82,12 @@ void master_shell_on_scheduler(struct master_shell *s, struct http_exchange *x, 
     struct master_shell_stream *t = NULL;
     if (text != NULL)
         HASH_FIND(hh_text, s->streams_by_text, text, strlen(text), t);
-    struct master_event in = {
-        .type = MASTER_EVENT_CALL,
-        .call = {
-            .request = ++s->next_id, .stream = t != NULL ? t->id : 0, .has_stream_header = text != NULL, .call = call}};
+    struct master_event in = {.type = MASTER_EVENT_CALL,
+                              .call = {.request = ++s->next_id,
+                                       .stream = t != NULL ? t->id : 0,
+                                       .has_stream_header = text != NULL,
+                                       .principal = auth_subject_of(x)->principal,
+                                       .call = call}};
     master_shell_step_request(s, &in, in.call.request, x);
 }
 

@@ -35,12 +35,6 @@ static void on_serving(struct master_shell *s)
     ready_notify(s->options->ip, http_server_port(s->server));
 }
 
-static void warn_of_strangers(const char *ip)
-{
-    if (strncmp(ip, "127.", 4) != 0 && strcmp(ip, "::1") != 0)
-        log_warning("listening on %s without authentication: everyone who reaches it can run tasks on every agent", ip);
-}
-
 /* One descriptor per agent and stream: take as many as we may. */
 static void raise_descriptors(void)
 {
@@ -90,12 +84,13 @@ static int run(const struct master_options *options)
         log_error("event loop: %s", strerror(errno));
         return 1;
     }
-    warn_of_strangers(options->ip);
     raise_descriptors();
     struct loop_signal *term = loop_signal_add(shell.loop, SIGTERM, on_signal, &shell);
     struct loop_signal *interrupt = loop_signal_add(shell.loop, SIGINT, on_signal, &shell);
     master_shell_init(&shell);
-    int r = open_store(&shell, &err);
+    int r = master_access_init(&shell.access, options, &err);
+    if (r == 0)
+        r = open_store(&shell, &err);
     if (r == 0)
         r = master_shell_start(&shell, on_serving, &err);
     if (r == 0)
@@ -103,6 +98,7 @@ static int run(const struct master_options *options)
     else
         log_error("%s", err.text);
     master_shell_stop(&shell);
+    master_access_deinit(&shell.access);
     store_close(shell.store);
     loop_signal_remove(term);
     loop_signal_remove(interrupt);

@@ -45,6 +45,23 @@ const struct option_def master_option_defs[] = {
      "Tasks on unreachable agents to remember of each framework.", 0, 0, 10000000},
     {"max_operator_event_stream_subscribers", OPTION_INT, AT(max_operator_event_stream_subscribers), "1000",
      "Operator event streams; one more closes the oldest.", 0, 1, 100000},
+    {"authenticate_http_readonly", OPTION_BOOL, AT(authenticate_http_readonly), "false",
+     "Only who shows a credential may read over HTTP."},
+    {"authenticate_http_readwrite", OPTION_BOOL, AT(authenticate_http_readwrite), "false",
+     "Only who shows a credential may change anything over HTTP; the v1 operator API is part of it."},
+    {"authenticate_http_frameworks", OPTION_BOOL, AT(authenticate_http_frameworks), "false",
+     "Only frameworks that show a credential may subscribe."},
+    {"authenticate_frameworks", OPTION_BOOL, AT(authenticate_frameworks), "false",
+     "Is about frameworks of the old driver, which do not exist here: --authenticate_http_frameworks is meant."},
+    {"authenticate_agents", OPTION_BOOL, AT(authenticate_agents), "false",
+     "Only agents that show a credential may register."},
+    {"http_authenticators", OPTION_STRING, AT(http_authenticators), "basic",
+     "How people and tools prove who they are: basic."},
+    {"http_framework_authenticators", OPTION_STRING, AT(http_framework_authenticators), "basic",
+     "How frameworks prove who they are: basic."},
+    {"credentials", OPTION_STRING, AT(credentials), NULL, "File with the principals and secrets that are let in."},
+    {"authorizers", OPTION_STRING, AT(authorizers), "local", "Who decides what a principal may do: local, by --acls."},
+    {"acls", OPTION_STRING, AT(acls), NULL, "File, or JSON text, that says which principal may do what."},
     {"logging_level", OPTION_STRING, AT(logging_level), "INFO",
      "Least important lines to log: DEBUG, INFO, WARNING, ERROR."},
 };
@@ -59,6 +76,20 @@ int master_options_check(const struct master_options *o, struct err *err)
         return err_set(err, -EINVAL, "--registry: '%s' is neither leveldb nor in_memory", o->registry);
     if (strcmp(o->registry, "leveldb") == 0 && o->work_dir == NULL)
         return err_set(err, -EINVAL, "--work_dir is needed: the registry is kept there");
+    if (o->authenticate_frameworks)
+        return err_set(err, -EINVAL,
+                       "--authenticate_frameworks is about the old driver, which does not exist here; "
+                       "--authenticate_http_frameworks closes the scheduler API");
+    if (strcmp(o->http_authenticators, "basic") != 0)
+        return err_set(err, -EINVAL, "--http_authenticators: '%.100s' is not basic", o->http_authenticators);
+    if (strcmp(o->http_framework_authenticators, "basic") != 0)
+        return err_set(err, -EINVAL, "--http_framework_authenticators: '%.100s' is not basic",
+                       o->http_framework_authenticators);
+    if (strcmp(o->authorizers, "local") != 0)
+        return err_set(err, -EINVAL, "--authorizers: '%.100s' is not local", o->authorizers);
+    if (o->credentials == NULL && (o->authenticate_http_readonly || o->authenticate_http_readwrite ||
+                                   o->authenticate_http_frameworks || o->authenticate_agents))
+        return err_set(err, -EINVAL, "--credentials is needed: without it nobody could get in");
     if (log_parse_level(o->logging_level, &level) < 0)
         return err_set(err, -EINVAL, "--logging_level: '%s' is not a level", o->logging_level);
     return 0;

@@ -15,6 +15,10 @@ struct master_options {
     bool root_submissions;
     int64_t max_completed_frameworks, max_completed_tasks_per_framework, max_unreachable_tasks_per_framework;
     int64_t max_operator_event_stream_subscribers;
+    bool authenticate_http_readonly, authenticate_http_readwrite, authenticate_http_frameworks;
+    bool authenticate_frameworks, authenticate_agents;
+    char *http_authenticators, *http_framework_authenticators, *authorizers;
+    char *credentials, *acls; /* files */
     char *logging_level;
 };
 

@@ -15,6 +15,7 @@
 #include "common/port/store.h"
 #include "common/wire/codec.h"
 #include "common/wire/link.h"
+#include "master/access.h"
 #include "master/event.h"
 #include "master/master.h"
 #include "master/options.h"
@@ -66,6 +67,7 @@ struct master_shell {
     struct loop *loop;
     struct store *store; /* NULL: in memory, every write is done at once */
     const struct master_options *options;
+    struct master_access access; /* initialised and released by the owner */
     struct master *core;
     struct master_effects effects;
     struct http_server *server;
