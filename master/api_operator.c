@@ -319,18 +319,6 @@ void master_shell_observers_free(struct master_shell *s)
 
 /* -- dispatch --------------------------------------------------------------------------------------------------- */
 
-/* What a call must carry: 0, or the status to refuse it with. */
-static int check_call(const Mesos__V1__Master__Call *call, struct err *err)
-{
-    if (!call->has_type)
-        return err_set(err, 400, "Expecting 'type' to be present");
-    if (call->type == MESOS__V1__MASTER__CALL__TYPE__GET_METRICS && call->get_metrics == NULL)
-        return err_set(err, 400, "Expecting 'get_metrics' to be present");
-    if (call->type == MESOS__V1__MASTER__CALL__TYPE__TEARDOWN && call->teardown == NULL)
-        return err_set(err, 400, "Expecting 'teardown' to be present");
-    return 0;
-}
-
 void master_shell_on_operator(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
 {
     struct err err;
@@ -339,7 +327,7 @@ void master_shell_on_operator(struct master_shell *s, struct http_exchange *x, c
         (const void *)master_shell_read_call(s, x, request, &mesos__v1__master__call__descriptor);
     if (call == NULL)
         return;
-    int status = check_call(call, &err);
+    int status = master_operator_call_check(call, &err);
     if (status != 0) {
         http_reply_text(x, status, "Failed to validate master::Call: %s", err.text);
         return;

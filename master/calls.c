@@ -303,17 +303,3 @@ void master_on_call(struct master *m, const struct master_event *in)
         break;
     }
 }
-
-void master_on_operator_call(struct master *m, request_id request, const Mesos__V1__Master__Call *call)
-{
-    if (call->type == MESOS__V1__MASTER__CALL__TYPE__TEARDOWN && call->teardown != NULL) {
-        struct master_framework *f = master_framework_find(m, call->teardown->framework_id->value);
-        if (f == NULL)
-            master_reply(m, request, 400, "No framework found with ID %.300s", call->teardown->framework_id->value);
-        else
-            master_framework_remove(m, f, request, 200);
-        return;
-    }
-    master_reply(m, request, 501, "This master does not support %s yet",
-                 wire_enum_name(&mesos__v1__master__call__type__descriptor, (int)call->type));
-}

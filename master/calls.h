@@ -5,7 +5,9 @@
 #include "master/state.h"
 
 void master_on_call(struct master *m, const struct master_event *in);
-void master_on_operator_call(struct master *m, request_id request, const Mesos__V1__Master__Call *call);
+
+/* operator.c */
+void master_on_operator_call(struct master *m, const struct master_event *in);
 
 /* reconcile.c: RECONCILE (facts: mesos 1.12). A long answer is spread over turns, so that it never outruns its reader. */
 void master_on_reconcile(struct master *m, struct master_framework *f,

@@ -190,7 +190,7 @@ static int dispatch(struct master *m, const struct master_event *in)
         master_frameworks_on_pressure(m, in->stream_pressure.stream, in->stream_pressure.on);
         return 0;
     case MASTER_EVENT_OPERATOR_CALL:
-        master_on_operator_call(m, in->operator_call.request, in->operator_call.call);
+        master_on_operator_call(m, in);
         return 0;
     case MASTER_EVENT_OBSERVERS:
         m->observer_count = in->observers.count;

@@ -60,3 +60,5 @@ const char *master_id(const struct master *m);
 /* Checks what a scheduler call must carry before it may become an event (facts: mesos 1.2, up to the framework's own
  * state): 0, or the HTTP status to answer, with the text in err. */
 int master_call_check(const Mesos__V1__Scheduler__Call *call, const char *principal, struct err *err);
+/* The same for an operator's call: it has a type, and the body of that type. */
+int master_operator_call_check(const Mesos__V1__Master__Call *call, struct err *err);

@@ -292,6 +292,20 @@ static WORLD_UNUSED request_id world_call(struct world *w, stream_id stream, con
     return request;
 }
 
+/* An operator's call, settled. Returns its request id. */
+static WORLD_UNUSED request_id world_operator(struct world *w, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    Mesos__V1__Master__Call *call = (void *)world_json(w, &mesos__v1__master__call__descriptor, fmt, ap);
+    va_end(ap);
+    request_id request = ++w->next_request;
+    world_step(
+        w, (struct master_event){.type = MASTER_EVENT_OPERATOR_CALL, .operator_call = {.request = request, .call = call}});
+    world_settle(w);
+    return request;
+}
+
 static WORLD_UNUSED void world_subscribe(struct world *w, stream_id stream, const char *fmt, ...)
 {
     va_list ap;
@@ -309,6 +323,15 @@ static WORLD_UNUSED int world_status(const struct world *w, request_id request)
         if (w->sent[i].type == MASTER_EFFECT_REPLY && w->sent[i].to == request)
             return w->sent[i].status;
     return 0;
+}
+
+/* The text of an answer, "" when there is none. */
+static WORLD_UNUSED const char *world_text(const struct world *w, request_id request)
+{
+    for (size_t i = 0; i < w->sent_count; i++)
+        if (w->sent[i].type == MASTER_EFFECT_REPLY && w->sent[i].to == request)
+            return w->sent[i].text;
+    return "";
 }
 
 static WORLD_UNUSED bool world_was_closed(const struct world *w, enum master_effect_type type, uint64_t to)
