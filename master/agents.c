@@ -10,6 +10,8 @@
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
 #include "master/allocator.h"
+#include "master/departed.h"
+#include "master/drain.h"
 #include "master/frameworks.h"
 #include "master/offers.h"
 #include "master/registry.h"
@@ -159,16 +161,16 @@ static void free_agent(struct master *m, struct master_agent *a)
     free(a);
 }
 
-void master_agents_recover(struct master *m, const Mesos__V1__AgentInfo *info, const char *ip, const char *version,
-                           int64_t registered_ms, int64_t unreachable_ms)
+struct master_agent *master_agents_recover(struct master *m, const Mesos__V1__AgentInfo *info, const char *ip,
+                                           const char *version, int64_t registered_ms, int64_t unreachable_ms)
 {
     if (master_agent_find(m, info->id->value) != NULL)
-        return;
+        return NULL;
     struct master_agent *a = new_agent(m, info->id->value, MASTER_AGENT_READMITTING);
     struct err err;
     if (master_agent_set_info(m, a, info, version, &err) < 0) {
         master_fatal(m, "registry: agent %s: %s", a->id, err.text);
-        return;
+        return NULL;
     }
     drop_amounts(m, a); /* known again when it is back */
     free(a->ip);
@@ -177,11 +179,12 @@ void master_agents_recover(struct master *m, const Mesos__V1__AgentInfo *info, c
     a->unreachable_ms = unreachable_ms;
     if (unreachable_ms == 0) {
         master_agent_set_state(m, a, MASTER_AGENT_RECOVERED);
-        return;
+        return a;
     }
     master_agent_set_state(m, a, MASTER_AGENT_UNREACHABLE);
     list_push_back(&m->unreachable_agents, &a->unreachable_node);
     m->unreachable_count++;
+    return a;
 }
 
 /* -- going ------------------------------------------------------------------------------------------------------ */
@@ -206,7 +209,23 @@ static void start_removal(struct master *m, struct master_agent *a)
 {
     leave(m, a);
     m->counters.agent_removals++;
-    master_registry_delete_agent(m, master_registry_begin(m, MASTER_WRITE_FORGET_AGENT, a->id));
+    master_registry_depart_agent(m, master_registry_begin(m, MASTER_WRITE_FORGET_AGENT, a->id), false);
+}
+
+void master_agent_start_gone(struct master *m, struct master_agent *a, request_id request)
+{
+    master_trace_warning(m, "agent %s is marked gone", a->id);
+    if (a->state == MASTER_AGENT_UNREACHABLE) {
+        list_remove(&a->unreachable_node);
+        m->unreachable_count--;
+    }
+    /* The link stays up: what it is to be told waits until it is durable. */
+    master_agent_set_state(m, a, MASTER_AGENT_LEAVING);
+    master_offers_return_of_agent(m, a, true);
+    m->counters.agent_removals++;
+    struct master_write *w = master_registry_begin(m, MASTER_WRITE_GONE, a->id);
+    w->request = request;
+    master_registry_depart_agent(m, w, true);
 }
 
 /* Keeps the number of unreachable agents bounded, here and in the registry. */
@@ -220,6 +239,18 @@ static void trim_unreachable(struct master *m)
     }
 }
 
+/* Those who watch and the schedulers hear that the agent is not there any more. */
+static void send_removed(struct master *m, const struct master_agent *a)
+{
+    Mesos__V1__Master__Event *event = master_send_observers(m, MESOS__V1__MASTER__EVENT__TYPE__AGENT_REMOVED);
+    if (event != NULL) {
+        MASTER_WIRE(m, Mesos__V1__Master__Event__AgentRemoved, body, mesos__v1__master__event__agent_removed);
+        body->agent_id = master_wire_agent_id(m, arena_strdup(m->out->arena, a->id));
+        event->agent_removed = body;
+    }
+    master_send_agent_failure(m, a->id);
+}
+
 void master_agents_on_unreachable_stored(struct master *m, struct master_write *w)
 {
     struct master_agent *a = master_agent_find(m, w->id);
@@ -227,13 +258,13 @@ void master_agents_on_unreachable_stored(struct master *m, struct master_write *
         return;
     m->counters.agent_removals++;
     m->counters.agent_removals_unhealthy++;
-    master_tasks_end_of_agent(m, a, true);
+    master_tasks_end_of_agent(m, a, MASTER_AGENT_END_UNREACHABLE);
     master_filters_remove_of_agent(m, a);
     drop_amounts(m, a);
     master_agent_set_state(m, a, MASTER_AGENT_UNREACHABLE);
     list_push_back(&m->unreachable_agents, &a->unreachable_node);
     m->unreachable_count++;
-    master_send_agent_failure(m, a->id);
+    send_removed(m, a);
     trim_unreachable(m);
 }
 
@@ -242,19 +273,30 @@ void master_agents_on_forgotten(struct master *m, struct master_write *w)
     struct master_agent *a = master_agent_find(m, w->id);
     if (a == NULL || a->state != MASTER_AGENT_LEAVING)
         return;
-    master_tasks_end_of_agent(m, a, false);
-    (void)map_put(&m->removed, a->id, m); /* only whether it is there counts */
-    if (map_count(&m->removed) > MASTER_REMOVED_AGENTS_MAX)
-        (void)map_remove(&m->removed, map_key(map_first(&m->removed)));
-    Mesos__V1__Master__Event *event = master_send_observers(m, MESOS__V1__MASTER__EVENT__TYPE__AGENT_REMOVED);
-    if (event != NULL) {
-        MASTER_WIRE(m, Mesos__V1__Master__Event__AgentRemoved, body, mesos__v1__master__event__agent_removed);
-        body->agent_id = master_wire_agent_id(m, arena_strdup(m->out->arena, a->id));
-        event->agent_removed = body;
-    }
-    master_send_agent_failure(m, a->id);
+    master_tasks_end_of_agent(m, a, MASTER_AGENT_END_REMOVED);
+    master_departed_add(m, a->id, false);
+    send_removed(m, a);
     master_trace(m, "agent %s was removed", a->id);
     free_agent(m, a);
+}
+
+void master_agents_on_gone_stored(struct master *m, struct master_write *w)
+{
+    struct master_agent *a = master_agent_find(m, w->id);
+    CHECK(a != NULL && a->state == MASTER_AGENT_LEAVING); /* nothing leads out of LEAVING but what is stored for it */
+    if (a->link != NULL) {
+        struct master_link *l = a->link;
+        REFUSE(m, l, true, "agent %s was marked gone by an operator", a->id);
+    }
+    bool was_unreachable = a->unreachable_ms != 0;
+    master_tasks_end_of_agent(m, a, MASTER_AGENT_END_GONE);
+    master_tasks_gone_with_agent(m, a);
+    master_departed_add(m, a->id, true);
+    if (!was_unreachable)
+        send_removed(m, a);
+    free_agent(m, a);
+    if (w->request != 0)
+        master_reply(m, w->request, 200, NULL);
 }
 
 /* -- coming ----------------------------------------------------------------------------------------------------- */
@@ -265,6 +307,7 @@ static void send_registered(struct master *m, struct master_agent *a, bool again
     body->agent_id = a->info->id;
     body->ping_timeout_total_ms = m->config.agent_ping_timeout_ms * m->config.max_agent_ping_timeouts;
     body->master_info = m->info;
+    body->drain = master_drain_for_agent(a, m->out->arena);
     Muster__Link__MasterToAgent *message = master_send_link(m, a->link->id);
     *(again ? &message->reregistered : &message->registered) = body;
 }
@@ -367,6 +410,7 @@ static void finish_return(struct master *m, struct master_agent *a, const Muster
     if (is_news)
         master_snapshot_send_agent_added(m, a);
     master_trace(m, "agent %s (%s) registered again", a->id, a->info->hostname);
+    master_drain_settle(m, a);
 }
 
 void master_agents_on_readmitted(struct master *m, struct master_write *w)
@@ -399,7 +443,11 @@ static void on_reregister(struct master *m, struct master_link *l, const Muster_
         REFUSE(m, l, false, "one connection belongs to one agent");
         return;
     }
-    if (map_get(&m->removed, info->id->value) != NULL) {
+    if (master_departed_is_gone(m, info->id->value)) {
+        REFUSE(m, l, true, "agent %s was marked gone by an operator", info->id->value);
+        return;
+    }
+    if (master_departed_is_removed(m, info->id->value)) {
         REFUSE(m, l, true, "agent %s was removed", info->id->value);
         return;
     }
@@ -594,5 +642,4 @@ void master_agents_deinit(struct master *m)
     HASH_ITER(hh, m->agents, a, next)
     free_agent(m, a);
     map_deinit(&m->disconnected);
-    map_deinit(&m->removed);
 }

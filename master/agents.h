@@ -14,12 +14,17 @@ void master_agents_on_link_down(struct master *m, link_id link);
 void master_agents_on_link_message(struct master *m, link_id link, const Muster__Link__AgentToMaster *message);
 void master_agents_on_timers(struct master *m);
 
-void master_agents_recover(struct master *m, const Mesos__V1__AgentInfo *info, const char *ip, const char *version,
-                           int64_t registered_ms, int64_t unreachable_ms);
+/* NULL when it is there already, or cannot be (then the master halts). */
+struct master_agent *master_agents_recover(struct master *m, const Mesos__V1__AgentInfo *info, const char *ip,
+                                           const char *version, int64_t registered_ms, int64_t unreachable_ms);
+/* It never comes back. request is answered when that is durable; 0: nobody asked. Not for one that is ADMITTING, LEAVING.
+ */
+void master_agent_start_gone(struct master *m, struct master_agent *a, request_id request);
 void master_agents_on_admitted(struct master *m, struct master_write *w);
 void master_agents_on_readmitted(struct master *m, struct master_write *w);
 void master_agents_on_unreachable_stored(struct master *m, struct master_write *w);
 void master_agents_on_forgotten(struct master *m, struct master_write *w);
+void master_agents_on_gone_stored(struct master *m, struct master_write *w);
 void master_agents_deinit(struct master *m);
 
 /* Is not, or no longer, to be heard: leave the present state for another. Keeps counts and timers right. */

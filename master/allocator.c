@@ -25,7 +25,7 @@ static bool is_in_list(const struct list *node)
 
 static bool may_be_offered(const struct master_agent *a)
 {
-    return a->state == MASTER_AGENT_CONNECTED && !a->is_overcommitted && !resources_is_empty(a->free);
+    return a->state == MASTER_AGENT_CONNECTED && !a->is_overcommitted && !a->is_deactivated && !resources_is_empty(a->free);
 }
 
 void master_allocator_refresh_agent(struct master *m, struct master_agent *a)

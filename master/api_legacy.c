@@ -176,9 +176,12 @@ static void put_version(struct master_shell *s, struct json_writer *w)
 static void put_state_head(struct master_shell *s, struct json_writer *w)
 {
     const struct master *m = s->core;
-    size_t active = m->connected_count, disconnected = 0;
-    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next)
-        disconnected += a->state == MASTER_AGENT_DISCONNECTED;
+    size_t active = 0, inactive = 0;
+    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next) {
+        bool is_active = a->state == MASTER_AGENT_CONNECTED && !a->is_deactivated;
+        active += is_active;
+        inactive += !is_active && (a->state == MASTER_AGENT_CONNECTED || a->state == MASTER_AGENT_DISCONNECTED);
+    }
     put_version(s, w);
     json_kv_double(w, "start_time", (double)s->started_wall_ms / 1000);
     json_kv_double(w, "elected_time", (double)s->started_wall_ms / 1000);
@@ -188,9 +191,10 @@ static void put_state_head(struct master_shell *s, struct json_writer *w)
     json_put_key(w, "capabilities");
     json_begin_array(w);
     json_put_string(w, "AGENT_UPDATE");
+    json_put_string(w, "AGENT_DRAINING");
     json_end_array(w);
     json_kv_double(w, "activated_slaves", (double)active);
-    json_kv_double(w, "deactivated_slaves", (double)disconnected);
+    json_kv_double(w, "deactivated_slaves", (double)inactive);
     json_kv_double(w, "unreachable_slaves", (double)m->unreachable_count);
     json_kv_string(w, "leader", m->info->pid);
     json_put_key(w, "leader_info");

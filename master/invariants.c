@@ -47,10 +47,11 @@ static void check_agent(const struct master *m, const struct master_agent *a)
     if (has_amounts && a->total != NULL)
         check_agent_amounts(a);
     if (is_connected)
-        CHECK((a->free_node.next != &a->free_node) == (!a->is_overcommitted && !resources_is_empty(a->free)));
+        CHECK((a->free_node.next != &a->free_node) ==
+              (!a->is_overcommitted && !a->is_deactivated && !resources_is_empty(a->free)));
     for (const struct list *it = a->offers.next; it != &a->offers; it = it->next) {
         const struct master_offer *o = container_of(it, struct master_offer, agent_node);
-        CHECK(o->agent == a && o->client->framework->state == MASTER_FRAMEWORK_CONNECTED);
+        CHECK(!a->is_deactivated && o->agent == a && o->client->framework->state == MASTER_FRAMEWORK_CONNECTED);
     }
     for (const struct list *it = a->tasks.next; it != &a->tasks; it = it->next) {
         const struct master_task *t = container_of(it, struct master_task, node);

@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/wire/codec.h"
 #include "master/answer.h"
+#include "master/drain.h"
 #include "master/offers.h"
 #include "master/snapshot.h"
 
@@ -238,7 +239,8 @@ void legacy_write_recovered_agent(const struct master_agent *a, struct json_writ
 void legacy_write_agent(const struct master_agent *a, bool with_full, const struct legacy_summary *summary,
                         struct json_writer *w)
 {
-    static const char *const capabilities[] = {"MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"};
+    static const char *const capabilities[] = {"MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT",
+                                               "AGENT_DRAINING"};
     struct arena *arena = arena_new(0);
     json_begin_object(w);
     put_agent_head(a, w);
@@ -251,8 +253,12 @@ void legacy_write_agent(const struct master_agent *a, bool with_full, const stru
     put_resources(w, "used_resources", master_agent_used(a));
     put_resources(w, "offered_resources", master_agent_offered(a));
     put_reservations(w, a, with_full, arena);
-    json_kv_bool(w, "active", a->state == MASTER_AGENT_CONNECTED);
-    json_kv_bool(w, "deactivated", false);
+    json_kv_bool(w, "active", a->state == MASTER_AGENT_CONNECTED && !a->is_deactivated);
+    json_kv_bool(w, "deactivated", a->is_deactivated);
+    if (a->drain.state != 0) {
+        put_message(w, "drain_info", &master_drain_wire(a, arena)->base);
+        kv_seconds(w, "estimated_drain_start_time_seconds", a->drain.start_ms);
+    }
     json_kv_string(w, "version", a->version);
     json_put_key(w, "capabilities");
     json_begin_array(w);

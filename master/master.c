@@ -11,6 +11,7 @@
 #include "master/agents.h"
 #include "master/allocator.h"
 #include "master/calls.h"
+#include "master/departed.h"
 #include "master/frameworks.h"
 #include "master/offers.h"
 #include "master/registry.h"
@@ -38,7 +39,8 @@ void master_config_default(struct master_config *config)
 
 static void make_info(struct master *m)
 {
-    static Mesos__V1__MasterInfo__Capability__Type types[] = {MESOS__V1__MASTER_INFO__CAPABILITY__TYPE__AGENT_UPDATE};
+    static Mesos__V1__MasterInfo__Capability__Type types[] = {MESOS__V1__MASTER_INFO__CAPABILITY__TYPE__AGENT_UPDATE,
+                                                              MESOS__V1__MASTER_INFO__CAPABILITY__TYPE__AGENT_DRAINING};
     Mesos__V1__MasterInfo *info = xcalloc(1, sizeof(*info));
     mesos__v1__master_info__init(info);
     struct in_addr ip = {0};
@@ -89,6 +91,7 @@ struct master *master_new(const struct master_config *config, struct err *err)
     list_init(&m->reconciling);
     list_init(&m->writes);
     map_init(&m->removed);
+    map_init(&m->gone);
     map_init(&m->disconnected);
     map_init(&m->weights);
     map_init(&m->role_white_list);
@@ -117,6 +120,7 @@ struct master *master_free(struct master *m)
         master_offers_return_of_agent(m, a, false);
     master_frameworks_deinit(m);
     master_agents_deinit(m);
+    master_departed_deinit(m);
     master_registry_deinit(m);
     master_roles_deinit(m);
     master_effects_deinit(&out);
@@ -148,6 +152,7 @@ static void on_started(struct master *m, const struct master_event *in)
     m->started_wall_ms = in->wall_ms;
     for (size_t i = 0; i < in->started.count && !m->is_halted; i++)
         master_registry_recover(m, &in->started.items[i]);
+    master_departed_sort(m);
     master_trace(m, "recovered %u agents and %u frameworks", HASH_COUNT(m->agents), HASH_COUNT(m->frameworks));
 }
 

@@ -5,6 +5,7 @@
 
 #include "common/wire/codec.h"
 #include "master/calls.h"
+#include "master/drain.h"
 #include "master/frameworks.h"
 #include "master/send.h"
 
@@ -25,6 +26,10 @@ static const struct {
     void (*fn)(struct master *m, const struct master_event *in);
 } handlers[] = {
     {MESOS__V1__MASTER__CALL__TYPE__TEARDOWN, on_teardown},
+    {MESOS__V1__MASTER__CALL__TYPE__MARK_AGENT_GONE, master_drain_on_gone},
+    {MESOS__V1__MASTER__CALL__TYPE__DRAIN_AGENT, master_drain_on_drain},
+    {MESOS__V1__MASTER__CALL__TYPE__DEACTIVATE_AGENT, master_drain_on_deactivate},
+    {MESOS__V1__MASTER__CALL__TYPE__REACTIVATE_AGENT, master_drain_on_reactivate},
 };
 
 int master_operator_call_check(const Mesos__V1__Master__Call *call, struct err *err)

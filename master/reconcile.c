@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "master/agents.h"
 #include "master/calls.h"
+#include "master/departed.h"
 #include "master/send.h"
 #include "master/tasks.h"
 
@@ -41,6 +42,10 @@ static void send_unknown(struct master *m, struct master_framework *f, const cha
     Mesos__V1__TaskState state = MESOS__V1__TASK_STATE__TASK_UNKNOWN;
     const char *why = "Reconciliation: Task is unknown";
     int64_t unreachable_ms = 0;
+    if (agent_id != NULL && master_departed_is_gone(m, agent_id)) {
+        state = MESOS__V1__TASK_STATE__TASK_GONE_BY_OPERATOR;
+        why = "Reconciliation: Task is gone by an operator";
+    }
     if (agent_id == NULL ? m->recovered_count > 0
                          : a != NULL && (a->state == MASTER_AGENT_RECOVERED || a->state == MASTER_AGENT_READMITTING))
         return; /* that agent may bring it */
@@ -198,6 +203,8 @@ void master_on_reconcile(struct master *m, struct master_framework *f,
 static Mesos__V1__OperationState operation_state(const struct master *m, const Mesos__V1__AgentID *agent_id)
 {
     const struct master_agent *a = agent_id != NULL ? master_agent_find(m, agent_id->value) : NULL;
+    if (agent_id != NULL && master_departed_is_gone(m, agent_id->value))
+        return MESOS__V1__OPERATION_STATE__OPERATION_GONE_BY_OPERATOR;
     if (a != NULL && (a->state == MASTER_AGENT_RECOVERED || a->state == MASTER_AGENT_READMITTING))
         return MESOS__V1__OPERATION_STATE__OPERATION_RECOVERING;
     if (a != NULL && (a->state == MASTER_AGENT_UNREACHABLE || a->state == MASTER_AGENT_LEAVING))

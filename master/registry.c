@@ -7,12 +7,15 @@
 #include "common/base/check.h"
 #include "common/wire/codec.h"
 #include "master/agents.h"
+#include "master/departed.h"
+#include "master/drain.h"
 #include "master/frameworks.h"
 #include "master/send.h"
 #include "muster/registry.pb-c.h"
 
 #define AGENT_PREFIX "agent/"
 #define FRAMEWORK_PREFIX "framework/"
+#define DEPARTED_PREFIX "departed/"
 
 struct master_write *master_registry_begin(struct master *m, enum master_write_kind kind, const char *id)
 {
@@ -37,9 +40,24 @@ static void free_write(struct master_write *w)
     free(w);
 }
 
+/* The batch of the write: one effect, however many records it takes. They follow each other without other effects. */
+static struct store_write *batch_add(struct master *m, const struct master_write *w)
+{
+    struct master_effect *e = m->out->count > 0 ? &m->out->items[m->out->count - 1] : NULL;
+    if (e == NULL || e->type != MASTER_EFFECT_STORE || e->store.token != w->token) {
+        e = master_effects_push(m->out, MASTER_EFFECT_STORE);
+        e->store.token = w->token;
+    }
+    struct store_write *writes = arena_new_array(m->out->arena, struct store_write, e->store.count + 1);
+    if (e->store.count > 0)
+        memcpy(writes, e->store.writes, e->store.count * sizeof(*writes));
+    e->store.writes = writes;
+    return &writes[e->store.count++];
+}
+
 static void store(struct master *m, const struct master_write *w, const char *prefix, const ProtobufCMessage *value)
 {
-    struct store_write *write = arena_new_one(m->out->arena, struct store_write);
+    struct store_write *write = batch_add(m, w);
     char *key = arena_printf(m->out->arena, "%s%s", prefix, w->id);
     write->key = key;
     write->key_len = strlen(key);
@@ -49,10 +67,6 @@ static void store(struct master *m, const struct master_write *w, const char *pr
         (void)protobuf_c_message_pack(value, packed); /* the size is known */
         write->value = packed;
     }
-    struct master_effect *e = master_effects_push(m->out, MASTER_EFFECT_STORE);
-    e->store.token = w->token;
-    e->store.writes = write;
-    e->store.count = 1;
 }
 
 void master_registry_put_agent(struct master *m, struct master_write *w, const struct master_agent *a,
@@ -66,12 +80,30 @@ void master_registry_put_agent(struct master *m, struct master_write *w, const s
     record.registered_ms = a->registered_ms;
     record.has_unreachable_ms = unreachable_ms != 0;
     record.unreachable_ms = unreachable_ms;
+    record.has_deactivated = record.deactivated = a->is_deactivated;
+    record.drain = master_drain_wire(a, m->out->arena);
+    record.has_drain_start_ms = record.drain != NULL;
+    record.drain_start_ms = a->drain.start_ms;
     store(m, w, AGENT_PREFIX, &record.base);
 }
 
 void master_registry_delete_agent(struct master *m, struct master_write *w)
 {
     store(m, w, AGENT_PREFIX, NULL);
+}
+
+void master_registry_depart_agent(struct master *m, struct master_write *w, bool gone)
+{
+    Muster__Registry__Departed record = MUSTER__REGISTRY__DEPARTED__INIT;
+    record.departed_ms = m->wall_ms;
+    record.has_gone = record.gone = gone;
+    store(m, w, AGENT_PREFIX, NULL);
+    store(m, w, DEPARTED_PREFIX, &record.base);
+}
+
+void master_registry_delete_departed(struct master *m, struct master_write *w)
+{
+    store(m, w, DEPARTED_PREFIX, NULL);
 }
 
 void master_registry_put_framework(struct master *m, struct master_write *w, const Mesos__V1__FrameworkInfo *info,
@@ -97,26 +129,59 @@ static bool has_prefix(const struct master_item *item, const char *prefix)
     return item->key_len > len && memcmp(item->key, prefix, len) == 0;
 }
 
+static bool recover_agent(struct master *m, const char *id, const ProtobufCMessage *message)
+{
+    const Muster__Registry__Agent *record = (const void *)message;
+    (void)id;
+    if (record->info->id == NULL)
+        return false;
+    struct master_agent *a =
+        master_agents_recover(m, record->info, record->ip ? record->ip : "", record->version ? record->version : "",
+                              record->registered_ms, record->unreachable_ms);
+    if (a != NULL)
+        master_drain_recover(a, record->deactivated, record->drain, record->drain_start_ms);
+    return true;
+}
+
+static bool recover_framework(struct master *m, const char *id, const ProtobufCMessage *message)
+{
+    const Muster__Registry__Framework *record = (const void *)message;
+    (void)id;
+    if (record->info->id == NULL)
+        return false;
+    master_frameworks_recover(m, record->info, record->registered_ms, record->disconnected_ms);
+    return true;
+}
+
+static bool recover_departed(struct master *m, const char *id, const ProtobufCMessage *message)
+{
+    const Muster__Registry__Departed *record = (const void *)message;
+    master_departed_recover(m, id, record->departed_ms, record->gone);
+    return true;
+}
+
+/* The kinds of records, and who takes them. A handler gives false for a record that cannot be. */
+static const struct {
+    const char *prefix;
+    const ProtobufCMessageDescriptor *type;
+    bool (*fn)(struct master *m, const char *id, const ProtobufCMessage *record);
+} kinds[] = {
+    {AGENT_PREFIX, &muster__registry__agent__descriptor, recover_agent},
+    {FRAMEWORK_PREFIX, &muster__registry__framework__descriptor, recover_framework},
+    {DEPARTED_PREFIX, &muster__registry__departed__descriptor, recover_departed},
+};
+
 void master_registry_recover(struct master *m, const struct master_item *item)
 {
     struct err err;
-    if (has_prefix(item, AGENT_PREFIX)) {
-        Muster__Registry__Agent *record =
-            (void *)wire_unpack(&muster__registry__agent__descriptor, item->value, item->value_len, m->out->arena, &err);
-        if (record == NULL || record->info->id == NULL) {
-            master_fatal(m, "registry: damaged record %.*s", (int)item->key_len, (const char *)item->key);
-            return;
-        }
-        master_agents_recover(m, record->info, record->ip ? record->ip : "", record->version ? record->version : "",
-                              record->registered_ms, record->unreachable_ms);
-    } else if (has_prefix(item, FRAMEWORK_PREFIX)) {
-        Muster__Registry__Framework *record = (void *)wire_unpack(&muster__registry__framework__descriptor, item->value,
-                                                                  item->value_len, m->out->arena, &err);
-        if (record == NULL || record->info->id == NULL) {
-            master_fatal(m, "registry: damaged record %.*s", (int)item->key_len, (const char *)item->key);
-            return;
-        }
-        master_frameworks_recover(m, record->info, record->registered_ms, record->disconnected_ms);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (!has_prefix(item, kinds[i].prefix))
+            continue;
+        const ProtobufCMessage *record = wire_unpack(kinds[i].type, item->value, item->value_len, m->out->arena, &err);
+        const char *id = arena_printf(m->out->arena, "%.*s", (int)item->key_len, (const char *)item->key);
+        if (record == NULL || !kinds[i].fn(m, id + strlen(kinds[i].prefix), record))
+            master_fatal(m, "registry: damaged record %s", id);
+        return;
     }
 }
 
@@ -134,6 +199,12 @@ static void dispatch(struct master *m, struct master_write *w)
         break;
     case MASTER_WRITE_FORGET_AGENT:
         master_agents_on_forgotten(m, w);
+        break;
+    case MASTER_WRITE_GONE:
+        master_agents_on_gone_stored(m, w);
+        break;
+    case MASTER_WRITE_AGENT:
+        master_drain_on_stored(m, w);
         break;
     case MASTER_WRITE_SUBSCRIBE:
         master_frameworks_on_subscription_stored(m, w);

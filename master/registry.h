@@ -13,6 +13,9 @@ void master_registry_set_message(struct master_write *w, const ProtobufCMessage 
 void master_registry_put_agent(struct master *m, struct master_write *w, const struct master_agent *a,
                                int64_t unreachable_ms);
 void master_registry_delete_agent(struct master *m, struct master_write *w);
+/* The agent's record becomes one of an agent that departed now. */
+void master_registry_depart_agent(struct master *m, struct master_write *w, bool gone);
+void master_registry_delete_departed(struct master *m, struct master_write *w);
 /* disconnected_ms 0: connected. */
 void master_registry_put_framework(struct master *m, struct master_write *w, const Mesos__V1__FrameworkInfo *info,
                                    int64_t registered_ms, int64_t disconnected_ms);

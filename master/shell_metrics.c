@@ -24,6 +24,21 @@ static size_t agents_in(const struct master *m, enum master_agent_state state)
     return n;
 }
 
+static double slaves_active(void *ctx)
+{
+    const struct master *m = ((struct master_shell *)ctx)->core;
+    size_t n = 0;
+    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next)
+        n += a->state == MASTER_AGENT_CONNECTED && !a->is_deactivated;
+    return (double)n;
+}
+
+static double slaves_inactive(void *ctx)
+{
+    const struct master *m = ((struct master_shell *)ctx)->core;
+    return (double)(m->connected_count + agents_in(m, MASTER_AGENT_DISCONNECTED)) - slaves_active(ctx);
+}
+
 static double slaves_connected(void *ctx)
 {
     return (double)((struct master_shell *)ctx)->core->connected_count;
@@ -150,9 +165,9 @@ struct gauge {
 static const struct gauge gauges[] = {
     {"master/elected", elected, "1 while this master leads."},
     {"master/uptime_secs", uptime, "Seconds since the start."},
-    {"master/slaves_active", slaves_connected, "Agents that get offers."},
+    {"master/slaves_active", slaves_active, "Agents that get offers."},
     {"master/slaves_connected", slaves_connected, "Agents with a connection."},
-    {"master/slaves_inactive", slaves_disconnected, "Agents that get no offers."},
+    {"master/slaves_inactive", slaves_inactive, "Agents that get no offers."},
     {"master/slaves_disconnected", slaves_disconnected, "Registered agents without a connection."},
     {"master/slaves_unreachable", slaves_unreachable, "Agents that did not come back in time."},
     {"master/frameworks_active", frameworks_connected, "Frameworks that get offers."},

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/wire/codec.h"
+#include "master/drain.h"
 #include "master/offers.h"
 #include "master/send.h"
 
@@ -135,6 +136,7 @@ static void add_capabilities(Mesos__V1__Master__Response__GetAgents__Agent *out,
         MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__MULTI_ROLE,
         MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__HIERARCHICAL_ROLE,
         MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__RESERVATION_REFINEMENT,
+        MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__AGENT_DRAINING,
     };
     size_t n = sizeof(types) / sizeof(types[0]);
     out->capabilities = arena_new_array(arena, Mesos__V1__AgentInfo__Capability *, n);
@@ -155,8 +157,12 @@ Mesos__V1__Master__Response__GetAgents__Agent *master_snapshot_agent(const struc
     Mesos__V1__AgentInfo *info = arena_memdup(arena, a->info, sizeof(*info));
     info->n_resources = resources_to_wire(a->total, RESOURCE_ENDPOINT, arena, &info->resources);
     out->agent_info = info;
-    out->active = a->state == MASTER_AGENT_CONNECTED;
+    out->active = a->state == MASTER_AGENT_CONNECTED && !a->is_deactivated;
     out->has_deactivated = true;
+    out->deactivated = a->is_deactivated;
+    out->drain_info = master_drain_wire(a, arena);
+    if (out->drain_info != NULL)
+        out->estimated_drain_start_time = master_wire_time(arena, a->drain.start_ms);
     out->version = a->version;
     out->pid = arena_printf(arena, "slave(1)@%s:%d", a->ip, a->info->has_port ? a->info->port : 5051);
     out->registered_time = master_wire_time(arena, a->registered_ms);

@@ -34,6 +34,7 @@
 /* Of an executor's message or the data of a status: more would not fit into the stream of a scheduler. */
 #define MASTER_DATA_BYTES_MAX (2u << 20)
 #define MASTER_REMOVED_AGENTS_MAX 10000
+#define MASTER_GONE_AGENTS_MAX 102400
 #define MASTER_UNREACHABLE_AGENTS_MAX 102400
 #define MASTER_ROLES_MAX 256 /* roles of one framework */
 
@@ -47,7 +48,8 @@
  *                          │ no pongs   │                   │ time-out
  *                          ▼            ▼                   ▼
  *                        LEAVING (to be UNREACHABLE once stored) ──▶ UNREACHABLE ── Reregister, stored ──▶ CONNECTED
- *     Unregister, replaced: LEAVING (to be forgotten once stored) */
+ *     Unregister, replaced: LEAVING (to be forgotten once stored)
+ *     MARK_AGENT_GONE in any state but ADMITTING: LEAVING (to be forgotten once stored) */
 enum master_agent_state {
     MASTER_AGENT_ADMITTING,
     MASTER_AGENT_RECOVERED,
@@ -67,6 +69,16 @@ struct master_link {
     struct master_agent *agent; /* NULL before it is known */
 };
 
+/* DRAIN_AGENT: drain.c. */
+struct master_drain {
+    int state; /* of mesos.v1.DrainState, 0: none */
+    bool has_max_grace;
+    int64_t max_grace_ns;
+    bool mark_gone;       /* once drained */
+    int64_t start_ms;     /* wall */
+    uint64_t write_token; /* of the write that makes it durable, 0: it is */
+};
+
 struct master_agent {
     UT_hash_handle hh; /* by id */
     char *id;
@@ -82,6 +94,8 @@ struct master_agent {
     struct quantities total_amounts; /* counted in the cluster's total while is_counted */
     bool is_counted;
     bool has_reservations, has_gpus;
+    bool is_deactivated; /* by an operator: no offers */
+    struct master_drain drain;
     bool is_overcommitted; /* it came back with less than its tasks use: no offers until that ends */
 
     struct list offers, tasks, filters;
@@ -268,6 +282,8 @@ enum master_write_kind {
     MASTER_WRITE_READMIT, /* unreachable agent is back; message: packed Reregister */
     MASTER_WRITE_UNREACHABLE,
     MASTER_WRITE_FORGET_AGENT,
+    MASTER_WRITE_GONE,
+    MASTER_WRITE_AGENT,     /* drain.c: drained, deactivated or reactivated */
     MASTER_WRITE_SUBSCRIBE, /* message: packed scheduler call */
     MASTER_WRITE_UPDATE,    /* UPDATE_FRAMEWORK; message: packed scheduler call */
     MASTER_WRITE_REMOVE_FRAMEWORK,
@@ -322,8 +338,8 @@ struct master {
     struct master_agent *agents;
     struct list unreachable_agents; /* oldest first */
     size_t unreachable_count, connected_count, recovered_count;
-    struct map disconnected; /* "ip:port" to agent: one that registers anew from there replaces it */
-    struct map removed;      /* ids of agents that may not come back, the last MASTER_REMOVED_AGENTS_MAX of them */
+    struct map disconnected;  /* "ip:port" to agent: one that registers anew from there replaces it */
+    struct map removed, gone; /* ids of agents that may not come back: departed.c */
 
     struct master_framework *frameworks, *completed_frameworks;
     struct master_stream *streams;

@@ -9,6 +9,7 @@
 #include "master/agents.h"
 #include "master/allocator.h"
 #include "master/calls.h"
+#include "master/drain.h"
 #include "master/frameworks.h"
 #include "master/roles.h"
 #include "master/send.h"
@@ -179,9 +180,11 @@ static void push_completed(struct master *m, struct master_task *t)
 
 static void complete(struct master *m, struct master_task *t)
 {
+    struct master_agent *a = t->agent;
     release(m, t);
     unlink_live(t);
     push_completed(m, t);
+    master_drain_settle(m, a);
 }
 
 /* -- statuses --------------------------------------------------------------------------------------------------- */
@@ -397,36 +400,70 @@ static void become_unreachable(struct master *m, struct master_task *t, struct m
         master_task_forget_unreachable(m, f->unreachable); /* the oldest: the table keeps the order of insertion */
 }
 
-static void end_with_agent(struct master *m, struct master_task *t, struct master_agent *a, bool is_unreachable)
+/* Facts: mesos 1.11. */
+static const struct {
+    Mesos__V1__TaskState state, aware_state;
+    Mesos__V1__TaskStatus__Reason reason, aware_reason;
+    const char *message;
+} agent_ends[] = {
+    [MASTER_AGENT_END_UNREACHABLE] = {MESOS__V1__TASK_STATE__TASK_LOST, MESOS__V1__TASK_STATE__TASK_UNREACHABLE,
+                                      MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED,
+                                      MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED, "the agent is unreachable"},
+    [MASTER_AGENT_END_REMOVED] = {MESOS__V1__TASK_STATE__TASK_LOST, MESOS__V1__TASK_STATE__TASK_LOST,
+                                  MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED,
+                                  MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED, "the agent was removed"},
+    [MASTER_AGENT_END_GONE] = {MESOS__V1__TASK_STATE__TASK_LOST, MESOS__V1__TASK_STATE__TASK_GONE_BY_OPERATOR,
+                               MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED,
+                               MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED_BY_OPERATOR,
+                               "the agent was marked gone by an operator"},
+};
+
+/* Tells of the task's end with its agent; where it goes is the caller's. */
+static void tell_agent_end(struct master *m, struct master_task *t, const struct master_agent *a, enum master_agent_end how)
 {
-    struct master_framework *f = t->framework;
+    bool aware = (t->framework->capabilities & MASTER_CAN_PARTITION) != 0;
+    Mesos__V1__TaskStatus *status =
+        master_status_new(m, t->id, aware ? agent_ends[how].aware_state : agent_ends[how].state,
+                          (int)(aware ? agent_ends[how].aware_reason : agent_ends[how].reason), agent_ends[how].message);
+    status->agent_id = master_wire_agent_id(m, arena_strdup(m->out->arena, a->id));
+    if (how == MASTER_AGENT_END_UNREACHABLE)
+        status->unreachable_time = master_wire_time(m->out->arena, m->wall_ms);
+    t->has_uuid = false;
+    apply(m, t, status, (int)status->state);
+    master_send_update(m, t->framework, status);
+}
+
+static void end_with_agent(struct master *m, struct master_task *t, struct master_agent *a, enum master_agent_end how)
+{
     if (master_task_state_is_terminal(t->update_state)) {
         complete(m, t);
         return;
     }
-    bool aware = is_unreachable && (f->capabilities & MASTER_CAN_PARTITION) != 0;
-    Mesos__V1__TaskStatus *status =
-        master_status_new(m, t->id, aware ? MESOS__V1__TASK_STATE__TASK_UNREACHABLE : MESOS__V1__TASK_STATE__TASK_LOST,
-                          MESOS__V1__TASK_STATUS__REASON__REASON_AGENT_REMOVED,
-                          is_unreachable ? "the agent is unreachable" : "the agent was removed");
-    status->agent_id = master_wire_agent_id(m, arena_strdup(m->out->arena, a->id));
-    if (is_unreachable)
-        status->unreachable_time = master_wire_time(m->out->arena, m->wall_ms);
-    t->has_uuid = false;
-    apply(m, t, status, (int)status->state);
-    master_send_update(m, f, status);
-    if (is_unreachable)
+    tell_agent_end(m, t, a, how);
+    if (how == MASTER_AGENT_END_UNREACHABLE)
         become_unreachable(m, t, a);
     else
         complete(m, t);
 }
 
-void master_tasks_end_of_agent(struct master *m, struct master_agent *a, bool is_unreachable)
+void master_tasks_end_of_agent(struct master *m, struct master_agent *a, enum master_agent_end how)
 {
     while (!list_is_empty(&a->tasks))
-        end_with_agent(m, container_of(a->tasks.next, struct master_task, node), a, is_unreachable);
+        end_with_agent(m, container_of(a->tasks.next, struct master_task, node), a, how);
     while (a->executors != NULL)
         master_executor_remove(m, a->executors);
+}
+
+void master_tasks_gone_with_agent(struct master *m, struct master_agent *a)
+{
+    struct list *node;
+    while ((node = list_pop_front(&a->unreachable_tasks)) != NULL) {
+        struct master_task *t = container_of(node, struct master_task, node);
+        if (!master_task_state_is_terminal(t->update_state)) /* else its scheduler was told of its end: LOST */
+            tell_agent_end(m, t, a, MASTER_AGENT_END_GONE);
+        HASH_DEL(t->framework->unreachable, t);
+        push_completed(m, t);
+    }
 }
 
 void master_tasks_end_of_framework(struct master *m, struct master_framework *f)

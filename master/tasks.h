@@ -42,8 +42,16 @@ void master_tasks_missing_after_return(struct master *m, struct master_agent *a)
 /* An unreachable task was reported by its agent again: it is forgotten here, the caller makes it anew. */
 void master_task_forget_unreachable(struct master *m, struct master_task *t);
 
-/* The agent is unreachable (its tasks may come back) or removed for good. Ends executors, too. */
-void master_tasks_end_of_agent(struct master *m, struct master_agent *a, bool is_unreachable);
+/* How an agent ends, for its tasks. */
+enum master_agent_end {
+    MASTER_AGENT_END_UNREACHABLE, /* they may come back */
+    MASTER_AGENT_END_REMOVED,
+    MASTER_AGENT_END_GONE, /* an operator said so */
+};
+/* Ends executors, too. */
+void master_tasks_end_of_agent(struct master *m, struct master_agent *a, enum master_agent_end how);
+/* The agent was unreachable and is gone now: its tasks do not come back. */
+void master_tasks_gone_with_agent(struct master *m, struct master_agent *a);
 void master_tasks_end_of_framework(struct master *m, struct master_framework *f);
 void master_tasks_forget_all(struct master *m, struct master_framework *f); /* for the end of the framework's object */
 

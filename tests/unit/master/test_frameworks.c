@@ -167,7 +167,7 @@ static void test_frameworks__operator_teardown(void **state)
                (struct master_event){.type = MASTER_EVENT_OPERATOR_CALL, .operator_call = {.request = 72, .call = &call}});
     world_settle(w);
     assert_int_equal(world_status(w, 72), 200);
-    call.type = MESOS__V1__MASTER__CALL__TYPE__UPDATE_QUOTA;
+    call.type = MESOS__V1__MASTER__CALL__TYPE__UNKNOWN;
     world_step(w,
                (struct master_event){.type = MASTER_EVENT_OPERATOR_CALL, .operator_call = {.request = 73, .call = &call}});
     assert_int_equal(world_status(w, 73), 501);
