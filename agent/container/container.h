@@ -8,12 +8,13 @@
  *     launcher.sock              where supervisors send "started"; bound by the running agent
  *     containers/<id>/state      identity of the supervisor and of the init: boot id, pid, start time
  *     containers/<id>/end        how it ended, durable before the supervisor goes
+ *     containers/<id>/io         with a terminal or a session: a socket for those that attach
  *
  * A supervisor is found again by pid together with start time and boot id, and watched by pidfd. Its end record stays
  * until the next recover() that does not name the container (at most the last 1024 are kept), so that an agent that
  * died between hearing of an end and storing it hears of it again.
  *
- * Not here: images, networks, terminals (spec.tty is refused), cpusets, devices beyond the usual harmless ones. */
+ * Not here: images, networks, cpusets, devices beyond the usual harmless ones. */
 #pragma once
 
 #include <stdbool.h>

@@ -19,6 +19,7 @@
 #include "agent/container/image.h"
 #include "agent/container/launcher_state.h"
 #include "agent/container/pack.h"
+#include "agent/container/shared/file.h"
 #include "agent/container/shared/limits.h"
 #include "agent/container/shared/notice.h"
 #include "agent/container/shared/record.h"
@@ -49,6 +50,8 @@ struct container_entry *container_entry_new(struct container_launcher *l, const 
     c->end.status = -1;
     list_init(&c->news_node);
     list_init(&c->zygote_node);
+    list_init(&c->inner);
+    list_init(&c->outer_node);
     (void)map_put(&l->containers, id, c); /* nothing was there */
     return c;
 }
@@ -67,6 +70,9 @@ static void entry_free(struct container_entry *c)
     c->patience = loop_timer_remove(c->patience);
     list_remove(&c->news_node);
     list_remove(&c->zygote_node);
+    list_remove(&c->outer_node);
+    while (list_pop_front(&c->inner) != NULL)
+        ; /* they were destroyed with its end, or the launcher closes */
     (void)map_remove(&c->launcher->containers, c->id);
     free(c->end_message);
     free(c->id);
@@ -106,7 +112,15 @@ void container_entry_end(struct container_entry *c, enum launcher_end_reason rea
         .reason = reason, .status = status, .message = c->end_message, .memory_limit_bytes = memory_limit};
     if (reason == LAUNCHER_END_LOST && c->is_destroyed)
         c->end.reason = LAUNCHER_END_DESTROYED;
+    list_remove(&c->outer_node);
+    for (struct list *n; (n = list_pop_front(&c->inner)) != NULL;)
+        container_entry_destroy(container_of(n, struct container_entry, outer_node));
     plan_news_of(c);
+}
+
+void container_entry_put_inside(struct container_entry *c, struct container_entry *outer)
+{
+    list_push_back(&outer->inner, &c->outer_node);
 }
 
 void container_entry_end_from(struct container_entry *c, const Muster__Container__End *record)
@@ -127,7 +141,7 @@ int container_open_directory(struct container_launcher *l, const char *id)
 
 void container_remove_directory(struct container_launcher *l, const char *id)
 {
-    static const char *const files[] = {"state", "state.new", "end", "end.new"};
+    static const char *const files[] = {"state", "state.new", "end", "end.new", "io"};
     cleanup_close int fd = container_open_directory(l, id);
     if (fd < 0)
         return;
@@ -328,12 +342,38 @@ void container_entry_sweep(struct container_entry *c)
     arena_free(arena);
 }
 
+/* What the supervisor needs to know of the container that is entered. */
+static int find_parent(struct container_entry *c, const struct launcher_spec *spec, Muster__Container__Spec *packed,
+                       struct err *err)
+{
+    struct container_launcher *l = c->launcher;
+    struct container_entry *outer = map_get(&l->containers, spec->parent);
+    if (outer == NULL || outer->is_ended || outer->init_pid == 0)
+        return err_set(err, -ENOENT, "container %s does not run", spec->parent);
+    cleanup_close int directory = container_open_directory(l, outer->id);
+    Muster__Container__State *state = directory < 0 ? NULL : container_record_read_state(directory);
+    int rc = -ENOENT;
+    if (state != NULL && state->has_init_pid && state->parent == NULL) {
+        packed->has_parent_pid = packed->has_parent_start = 1;
+        packed->parent_pid = state->init_pid;
+        packed->parent_start = state->init_start;
+        rc = 0;
+    }
+    if (state != NULL)
+        muster__container__state__free_unpacked(state, NULL);
+    if (rc == 0)
+        container_entry_put_inside(c, outer);
+    return rc < 0 ? err_set(err, rc, "container %s cannot be entered", spec->parent) : 0;
+}
+
 static int launch(struct container_entry *c, const struct launcher_spec *spec, struct err *err)
 {
     struct container_launcher *l = c->launcher;
     struct arena *arena = arena_new(0);
     Muster__Container__Spec *packed = NULL;
     int rc = container_pack_spec(spec, arena, &packed, err);
+    if (rc == 0 && spec->parent != NULL)
+        rc = find_parent(c, spec, packed, err);
     if (rc == 0 && mkdirat(l->containers_fd, c->id, 0700) < 0)
         rc = err_sys(err, -errno, "record of container %s: create", c->id);
     if (rc == 0) {
@@ -374,6 +414,69 @@ static void on_destroy(struct launcher *base, const char *id)
     struct container_entry *c = map_get(&launcher_of(base)->containers, id);
     if (c != NULL)
         container_entry_destroy(c);
+}
+
+/* The program of a container: its init, or the first child of one that is ours. A pidfd or a negative errno. */
+static int open_program(struct container_launcher *l, const char *id)
+{
+    cleanup_close int directory = container_open_directory(l, id);
+    Muster__Container__State *state = directory < 0 ? NULL : container_record_read_state(directory);
+    if (state == NULL)
+        return -ENOENT;
+    pid_t pid = state->has_init_pid ? state->init_pid : 0;
+    uint64_t start = state->init_start;
+    muster__container__state__free_unpacked(state, NULL);
+    cleanup_close int fd = pid == 0 ? -ENOENT : container_process_open(pid, start);
+    char path[64], text[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    if (fd < 0 || container_file_read(AT_FDCWD, path, text, sizeof(text)) <= 0)
+        return -ENOENT;
+    if (strcmp(text, "muster-init\n") != 0)
+        return steal_fd(&fd);
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+    pid_t child = container_file_read(AT_FDCWD, path, text, sizeof(text)) > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
+    if (child <= 0 || container_process_start(child, &start) < 0)
+        return -ENOENT;
+    int child_fd = container_process_open(child, start);
+    return child_fd < 0 ? -ENOENT : child_fd;
+}
+
+static int on_signal(struct launcher *base, const char *id, int signo)
+{
+    struct container_launcher *l = launcher_of(base);
+    struct container_entry *c = map_get(&l->containers, id);
+    if (signo <= 0 || signo >= NSIG)
+        return -EINVAL;
+    if (c == NULL || c->is_ended || (c->init_pid == 0 && signo != SIGKILL))
+        return -ENOENT;
+    if (signo == SIGKILL) {
+        container_entry_destroy(c);
+        return 0;
+    }
+    cleanup_close int fd = open_program(l, id);
+    return fd < 0 ? fd : container_pidfd_signal(fd, signo);
+}
+
+static int on_attach(struct launcher *base, const char *id, int *out, struct err *err)
+{
+    struct container_launcher *l = launcher_of(base);
+    const struct container_entry *c = map_get(&l->containers, id);
+    if (c == NULL || c->is_ended)
+        return err_set(err, -ENOENT, "container %s does not run", id);
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    cleanup_close int directory = container_open_directory(l, id);
+    (void)snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d/io", directory);
+    cleanup_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (directory < 0 || fd < 0)
+        return err_sys(err, directory < 0 ? directory : -errno, "attach to container %s", id);
+    if (connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0) {
+        if (errno == ENOENT)
+            return err_set(err, -EOPNOTSUPP, "container %s was started without a terminal", id);
+        return errno == ECONNREFUSED ? err_set(err, -ENOENT, "container %s does not run", id)
+                                     : err_sys(err, -errno, "attach to container %s", id);
+    }
+    *out = steal_fd(&fd);
+    return 0;
 }
 
 static int on_usage(struct launcher *base, const char *id, struct launcher_usage *out)
@@ -437,6 +540,8 @@ static const struct launcher_ops ops = {
     .recover = container_launcher_recover,
     .launch = on_launch,
     .update = on_update,
+    .signal = on_signal,
+    .attach = on_attach,
     .destroy = on_destroy,
     .usage = on_usage,
     .isolation = on_isolation,

@@ -22,7 +22,9 @@ struct container_entry {
     struct loop_timer *patience; /* after a destroy */
     int init_pid;                /* 0: not started */
     bool is_told_started, is_ended, is_destroyed, is_unknown, is_sweeping;
-    bool is_awaited; /* recovering is not done before its end was told */
+    bool is_awaited;        /* recovering is not done before its end was told */
+    struct list inner;      /* containers inside this one */
+    struct list outer_node; /* in inner of that which it is inside of */
     /* With is_ended: */
     struct launcher_end end;
     char *end_message;
@@ -75,6 +77,8 @@ void container_entry_recover(struct container_entry *c);
 void container_entry_end(struct container_entry *c, enum launcher_end_reason reason, int status, const char *message,
                          int64_t memory_limit);
 void container_entry_end_from(struct container_entry *c, const Muster__Container__End *record);
+/* It is inside this one: with its end it ends. */
+void container_entry_put_inside(struct container_entry *c, struct container_entry *outer);
 void container_entry_started(struct container_entry *c, int init_pid);
 /* Ends what a vanished supervisor left behind. */
 void container_entry_sweep(struct container_entry *c);

@@ -30,8 +30,10 @@ static int check(const struct launcher_spec *s, struct err *err)
         return err_set(err, -EINVAL, "bad container id");
     if (!is_plain_path(s->sandbox))
         return err_set(err, -EINVAL, "sandbox \"%s\": not a plain absolute path", s->sandbox == NULL ? "" : s->sandbox);
-    if (s->tty)
-        return err_set(err, -EINVAL, "terminals are not supported");
+    if (s->parent != NULL && (s->mount_count > 0 || s->builtin_executor))
+        return err_set(err, -EINVAL, "a container inside another has no mounts and no executor of its own");
+    if (s->session && s->parent == NULL)
+        return err_set(err, -EINVAL, "a session is inside another container");
     if (!s->builtin_executor && s->shell == NULL && (s->argv == NULL || s->argv[0] == NULL || s->argv[0][0] == '\0'))
         return err_set(err, -EINVAL, "no command");
     if (s->mount_count > MOUNTS_MAX)
@@ -117,6 +119,10 @@ int container_pack_spec(const struct launcher_spec *spec, struct arena *arena, M
     p->user = (char *)spec->user;
     p->builtin_executor = spec->builtin_executor;
     p->log_bytes_max = spec->log_bytes_max;
+    p->parent = (char *)spec->parent;
+    p->has_tty = p->has_session = 1;
+    p->tty = spec->tty;
+    p->session = spec->session;
     pack_command(spec, arena, p);
     pack_lists(spec, arena, p);
     p->limits = arena_new_one(arena, Muster__Container__Limits);

@@ -26,6 +26,10 @@ static bool is_alive(const struct container_launcher *l, const Muster__Container
 
 static void recover_running(struct container_entry *c, const Muster__Container__State *state, int pidfd)
 {
+    /* Folders come in any order; the end of one that is found later is told by its program all the same. */
+    struct container_entry *outer = state->parent == NULL ? NULL : map_get(&c->launcher->containers, state->parent);
+    if (outer != NULL && !outer->is_ended)
+        container_entry_put_inside(c, outer);
     container_entry_watch(c, pidfd);
     if (state->has_init_pid)
         container_entry_started(c, state->init_pid);

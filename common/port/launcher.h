@@ -80,7 +80,27 @@ struct launcher_spec {
     struct launcher_limits limits;
     int64_t log_bytes_max; /* of stdout and stderr each, then rotated to .1; 0 means 10 MiB */
     bool share_pid_namespace;
+    /* A terminal of the container is its stdin, stdout and stderr. With logs its output goes to the file stdout as well. */
     bool tty;
+    /* A container inside another one: its program is started in the namespaces and control groups of the running container
+     * `parent`, which must be one of its own, and ends with it. The sandbox must be that of the parent or one below it;
+     * limits, mounts and share_pid_namespace are the parent's. NULL: a container of its own. */
+    const char *parent;
+    /* stdin, stdout and stderr belong to who attaches; there are no logs. Output waits for the first attachment, and when
+     * that breaks the container is destroyed. */
+    bool session;
+};
+
+/* What goes through the socket of `attach`, one message each: a byte that says what, then the content. */
+enum launcher_packet {
+    LAUNCHER_PACKET_STDIN = 'i',  /* to the container; empty: the end of its input (not of a terminal's) */
+    LAUNCHER_PACKET_STDOUT = 'o', /* from the container */
+    LAUNCHER_PACKET_STDERR = 'e',
+    LAUNCHER_PACKET_WINDOW = 'w', /* to the container: struct launcher_window */
+};
+enum { LAUNCHER_PACKET_MAX = 32 << 10 }; /* bytes of content */
+struct launcher_window {
+    uint16_t rows, columns;
 };
 
 enum launcher_end_reason {
@@ -127,6 +147,14 @@ struct launcher_ops {
     void (*launch)(struct launcher *l, const struct launcher_spec *spec);
     /* Changes the limits of a running container. 0, -ENOENT or an error of the kernel. */
     int (*update)(struct launcher *l, const char *container_id, const struct launcher_limits *limits, struct err *err);
+    /* A signal to the container's program. 0, -ENOENT when it does not run, -EINVAL for a number that is none. SIGKILL is a
+     * destroy. */
+    int (*signal)(struct launcher *l, const char *container_id, int signo);
+    /* Connects to stdin and output of a container that was started with tty or session. *fd becomes a non-blocking
+     * SOCK_SEQPACKET socket for packets (above), the caller's; a new attachment takes the place of the one before. What is
+     * not read holds up a session, and is lost for others. At its end everything was received. -ENOENT when the container
+     * does not run, -EOPNOTSUPP when it has nothing to attach to. */
+    int (*attach)(struct launcher *l, const char *container_id, int *fd, struct err *err);
     /* SIGKILL to everything inside, then ended. Safe to repeat; unknown ids are ignored. */
     void (*destroy)(struct launcher *l, const char *container_id);
     /* Reads the counters. 0 or -ENOENT. */

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -41,7 +42,7 @@ static void send_report(int fd, int kind, int value, const char *text)
 }
 
 /* Dies with the supervisor, and does not begin without it. */
-static int bind_to_parent(int report_fd, struct err *err)
+int child_bind_to_parent(int report_fd, struct err *err)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
         return err_sys(err, -errno, "parent death signal");
@@ -61,11 +62,11 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL); /* arguments are valid */
 }
 
-static int join_cgroups(const struct child_plan *p, struct err *err)
+int child_join_groups(const struct child_plan *p, struct err *err)
 {
     for (size_t i = 0; i < p->join_count; i++)
         if (write(p->join_fds[i], "0", 1) < 0)
-            return err_sys(err, -errno, "cgroup of %s: join number %zu", p->spec->container_id, i);
+            return err_sys(err, -errno, "cgroup of %s: join number %zu", p->group, i);
     return 0;
 }
 
@@ -83,10 +84,10 @@ static int map_user(const struct child_plan *p, struct err *err)
 }
 
 /* Leaves exactly 0, 1, 2, the report pipe and the helper's image. */
-static int arrange_descriptors(const struct child_plan *p, int null_fd, struct err *err)
+static int arrange_descriptors(const struct child_plan *p, const int standard[3], struct err *err)
 {
     /* First above everything, then down: a source may stand where another one has to go. */
-    const int from[CHILD_FD_END] = {null_fd, p->stdout_fd, p->stderr_fd, p->report_fd, HELPER_FD_IMAGE};
+    const int from[CHILD_FD_END] = {standard[0], standard[1], standard[2], p->report_fd, HELPER_FD_IMAGE};
     int high[CHILD_FD_END];
     for (int i = 0; i < CHILD_FD_END; i++) {
         high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 32);
@@ -145,27 +146,16 @@ static int filter_calls(const struct child_plan *p, struct err *err)
     return 0;
 }
 
-static int set_up(const struct child_plan *p, unsigned *bit, struct err *err)
+/* Namespaces that clone did not make, and what is seen in them. */
+static int isolate(const struct child_plan *p, unsigned *bit, struct err *err)
 {
-    struct stat sandbox;
-    *bit = 0;
-    reset_signals();
-    (void)umask(022);
-    (void)setsid(); /* fails only if we lead one already */
-    int rc = bind_to_parent(p->report_fd, err);
-    if (rc == 0 && fstat(p->sandbox_fd, &sandbox) < 0)
-        rc = err_sys(err, -errno, "sandbox %s", p->spec->sandbox);
-    if (rc == 0)
-        rc = join_cgroups(p, err);
-    if (p->oom_score_adj != NULL)
-        (void)container_file_write(AT_FDCWD, "/proc/self/oom_score_adj", p->oom_score_adj); /* raising is always allowed */
+    int rc = child_join_groups(p, err);
+    if (rc == 0 && (p->isolation & LAUNCHER_USER_NAMESPACE)) {
+        *bit = LAUNCHER_USER_NAMESPACE;
+        rc = map_user(p, err);
+    }
     if (rc < 0)
         return rc;
-    if (p->isolation & LAUNCHER_USER_NAMESPACE) {
-        *bit = LAUNCHER_USER_NAMESPACE;
-        if ((rc = map_user(p, err)) < 0)
-            return rc;
-    }
     *bit = LAUNCHER_CGROUP_NAMESPACE; /* not in the clone: its root is where the process is when it is made */
     if ((p->isolation & LAUNCHER_CGROUP_NAMESPACE) && unshare(CLONE_NEWCGROUP) < 0)
         return err_sys(err, -errno, "cgroup namespace");
@@ -173,17 +163,52 @@ static int set_up(const struct child_plan *p, unsigned *bit, struct err *err)
     if ((p->isolation & LAUNCHER_MOUNT_NAMESPACE) && (rc = child_mounts(p, bit, err)) < 0)
         return rc;
     *bit = 0;
+    return 0;
+}
+
+static int connect_standard(const struct child_plan *p, struct err *err)
+{
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0)
         return err_sys(err, -errno, "/dev/null");
-    if ((rc = arrange_descriptors(p, null_fd, err)) < 0 || (rc = set_rlimits(p, err)) < 0)
+    int standard[3] = {p->stdin_fd < 0 ? null_fd : p->stdin_fd, p->stdout_fd, p->stderr_fd};
+    if (p->terminal_fd >= 0) {
+        int slave = child_terminal(p, err);
+        if (slave < 0)
+            return slave;
+        /* The executor's own sentences are for the log; its task gets the terminal from it. */
+        standard[0] = p->program == CHILD_EXECUTOR ? null_fd : slave;
+        standard[1] = slave;
+        standard[2] = p->program == CHILD_EXECUTOR ? p->stderr_fd : slave;
+    }
+    int rc = arrange_descriptors(p, standard, err);
+    if (rc == 0 && p->terminal_fd >= 0 && p->program == CHILD_DIRECT && ioctl(0, TIOCSCTTY, 0) < 0)
+        rc = err_sys(err, -errno, "terminal: make it the controlling one");
+    return rc;
+}
+
+static int set_up(const struct child_plan *p, unsigned *bit, struct err *err)
+{
+    struct stat sandbox;
+    *bit = 0;
+    reset_signals();
+    (void)umask(022);
+    (void)setsid(); /* fails only if we lead one already */
+    int rc = child_bind_to_parent(p->report_fd, err);
+    if (rc == 0 && fstat(p->sandbox_fd, &sandbox) < 0)
+        rc = err_sys(err, -errno, "sandbox %s", p->spec->sandbox);
+    if (p->oom_score_adj != NULL)
+        (void)container_file_write(AT_FDCWD, "/proc/self/oom_score_adj", p->oom_score_adj); /* raising is always allowed */
+    if (rc == 0 && p->target_fd < 0)
+        rc = isolate(p, bit, err);
+    if (rc < 0 || (rc = connect_standard(p, err)) < 0 || (rc = set_rlimits(p, err)) < 0)
         return rc;
     *bit = LAUNCHER_CAPABILITIES;
     if ((rc = child_credentials(p, err)) < 0)
         return rc;
     *bit = 0;
     /* A change of ids clears the signal. */
-    if ((rc = bind_to_parent(CHILD_FD_REPORT, err)) < 0 || (rc = enter_sandbox(p, &sandbox, err)) < 0)
+    if ((rc = child_bind_to_parent(CHILD_FD_REPORT, err)) < 0 || (rc = enter_sandbox(p, &sandbox, err)) < 0)
         return rc;
     *bit = LAUNCHER_SECCOMP;
     return p->isolation & LAUNCHER_SECCOMP ? filter_calls(p, err) : 0;
@@ -217,6 +242,8 @@ static _Noreturn void run_init(const struct child_plan *p)
     pid_t pid = vfork();
     if (pid == 0) {
         (void)setsid();
+        if (p->terminal_fd >= 0)
+            (void)ioctl(0, TIOCSCTTY, 0); /* a fresh session, a terminal that none has */
         (void)execvp(p->argv[0], p->argv);
         failed = errno;
         _exit(127);
@@ -235,7 +262,7 @@ static _Noreturn void run_init(const struct child_plan *p)
     wait_for(pid);
 }
 
-static _Noreturn void run(const struct child_plan *p)
+_Noreturn void child_run(const struct child_plan *p)
 {
     struct err err = {.text = ""};
     unsigned bit = 0;
@@ -253,8 +280,15 @@ static _Noreturn void run(const struct child_plan *p)
     }
     if (p->program == CHILD_INIT)
         run_init(p);
-    (void)syscall(SYS_execveat, CHILD_FD_IMAGE, "", p->argv, p->envp, AT_EMPTY_PATH);
-    (void)err_sys(&err, -errno, "exec of the built-in executor");
+    if (p->program == CHILD_DIRECT) {
+        (void)close(CHILD_FD_IMAGE); /* close-on-exec as well: it is nothing for a task in any case */
+        environ = p->envp;
+        (void)execvp(p->argv[0], p->argv);
+        (void)err_sys(&err, -errno, "exec %s", p->argv[0]);
+    } else {
+        (void)syscall(SYS_execveat, CHILD_FD_IMAGE, "", p->argv, p->envp, AT_EMPTY_PATH);
+        (void)err_sys(&err, -errno, "exec of the built-in executor");
+    }
     send_report(CHILD_FD_REPORT, CHILD_REPORT_FAILED, 0, err.text);
     _exit(1);
 }
@@ -278,16 +312,18 @@ static uint64_t clone_flags(unsigned isolation)
 
 /* v2: the child is born in its group. v1: it writes itself to `tasks`, which, for the calling thread only, does not need
  * the lock that cgroup.procs takes (and which costs a grace period of the whole machine per hierarchy). */
-static int open_groups(struct child_plan *p, int *into, struct err *err)
+int child_open_groups(struct child_plan *p, int *into, struct err *err)
 {
     p->join_count = 0;
     *into = -1;
     for (size_t i = 0; i < p->cgroups->count; i++) {
         const struct container_hierarchy *h = &p->cgroups->at[i];
-        int fd = container_cgroup_open(h, p->spec->container_id, h->v2 ? NULL : "tasks",
-                                       h->v2 ? O_PATH | O_DIRECTORY : O_WRONLY);
-        if (fd < 0)
-            return err_sys(err, fd, "cgroup %s/%s: open", h->path, p->spec->container_id);
+        const char *group = h->v2 ? p->group_leaf : p->group;
+        int fd = container_cgroup_open(h, group, h->v2 ? NULL : "tasks", h->v2 ? O_PATH | O_DIRECTORY : O_WRONLY);
+        if (fd < 0) {
+            child_close_groups(p, *into);
+            return err_sys(err, fd, "cgroup %s/%s: open", h->path, group);
+        }
         if (h->v2)
             *into = fd;
         else
@@ -296,7 +332,7 @@ static int open_groups(struct child_plan *p, int *into, struct err *err)
     return 0;
 }
 
-static void close_groups(struct child_plan *p, int into)
+void child_close_groups(struct child_plan *p, int into)
 {
     for (size_t i = 0; i < p->join_count; i++)
         (void)close(p->join_fds[i]); /* the write in the child has its own */
@@ -307,7 +343,7 @@ static void close_groups(struct child_plan *p, int into)
 pid_t child_start(struct child_plan *p, struct err *err)
 {
     int into;
-    pid_t pid = open_groups(p, &into, err);
+    pid_t pid = child_open_groups(p, &into, err);
     if (pid == 0) {
         struct clone_args args = {.flags = clone_flags(p->isolation), .exit_signal = SIGCHLD};
         if (into >= 0) {
@@ -316,10 +352,10 @@ pid_t child_start(struct child_plan *p, struct err *err)
         }
         pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
         if (pid == 0)
-            run(p);
+            child_run(p);
         if (pid < 0)
             pid = err_sys(err, -errno, "clone of the container's first process");
     }
-    close_groups(p, into);
+    child_close_groups(p, into);
     return pid;
 }

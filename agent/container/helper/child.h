@@ -19,6 +19,7 @@ enum { CHILD_MOUNTS_MAX = 64, CHILD_HIDDEN_MAX = 8 };
 enum child_program {
     CHILD_INIT,     /* stay as init, run argv below it, hand on its status */
     CHILD_EXECUTOR, /* become the built-in executor */
+    CHILD_DIRECT,   /* become argv: in a container that has its init */
     CHILD_NOTHING,  /* report success and exit: a probe */
 };
 
@@ -28,9 +29,14 @@ struct child_plan {
     const struct container_user *user;
     unsigned isolation; /* LAUNCHER_* bits to use */
     enum child_program program;
-    char **argv, **envp; /* terminated by NULL */
-    int sandbox_fd;      /* what the path of the sandbox must lead to */
+    char **argv, **envp;    /* terminated by NULL */
+    const char *group;      /* whose control groups it joins, by name below ours */
+    const char *group_leaf; /* the one on v2, where it may have one below that */
+    int sandbox_fd;         /* what the path of the sandbox must lead to */
+    int stdin_fd;           /* -1: /dev/null */
     int stdout_fd, stderr_fd;
+    int terminal_fd; /* a socket: a terminal is made in the container and its controlling end sent here; -1: none. */
+    int target_fd;   /* pidfd of the container that is entered; -1: one is made */
     int report_fd;
     const char *oom_score_adj; /* to set back; NULL: leave it */
     /* Filled by child_start. */
@@ -39,9 +45,10 @@ struct child_plan {
 };
 
 enum child_report_kind {
-    CHILD_REPORT_STARTED = 1, /* the program was executed. The executor sends none: the pipe ends when it is executed */
-    CHILD_REPORT_FAILED,      /* value is the LAUNCHER_* bit that could not be had or 0, text says why */
-    CHILD_REPORT_STATUS,      /* value is the program's status as of waitpid */
+    /* The program was executed. CHILD_EXECUTOR and CHILD_DIRECT send none: the pipe ends when it is executed. */
+    CHILD_REPORT_STARTED = 1,
+    CHILD_REPORT_FAILED, /* value is the LAUNCHER_* bit that could not be had or 0, text says why */
+    CHILD_REPORT_STATUS, /* value is the program's status as of waitpid */
 };
 struct child_report {
     int32_t kind, value;
@@ -50,6 +57,21 @@ struct child_report {
 
 /* Clones the child. Returns its pid or a negative errno. */
 pid_t child_start(struct child_plan *p, struct err *err);
+
+/* Likewise for a container that enters another one; see enter.c. The child is a child of the caller. */
+pid_t child_enter(struct child_plan *p, struct err *err);
+
+/* For child.c, enter.c: the groups of the plan are opened (*into: the v2 one, -1: none), written to, closed. */
+int child_open_groups(struct child_plan *p, int *into, struct err *err);
+int child_join_groups(const struct child_plan *p, struct err *err);
+void child_close_groups(struct child_plan *p, int into);
+int child_bind_to_parent(int report_fd, struct err *err);
+/* From the new process to its program. */
+_Noreturn void child_run(const struct child_plan *p);
+
+/* terminal.c: a pair of terminal ends from the container's devpts. The slave becomes the user's; the master goes through
+ * the socket of the plan. Returns the slave or a negative errno. */
+int child_terminal(const struct child_plan *p, struct err *err);
 
 /* Mounts of the container; see mounts.c. In the child, in its own mount namespace. On failure *bit is the isolation that
  * is missing. */

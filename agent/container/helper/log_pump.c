@@ -68,8 +68,10 @@ static void rotate(struct log_pump *l)
     l->written = 0;
 }
 
-static void put(struct log_pump *l, const char *data, size_t len)
+void log_pump_put(struct log_pump *l, const char *data, size_t len)
 {
+    if (l->file_fd < 0)
+        return;
     while (len > 0) {
         if (l->written >= l->bytes_max)
             rotate(l);
@@ -91,7 +93,7 @@ bool log_pump_run(struct log_pump *l)
         return false;
     ssize_t n = read(l->pipe_fd, chunk, sizeof(chunk));
     if (n > 0) {
-        put(l, chunk, (size_t)n);
+        log_pump_put(l, chunk, (size_t)n);
         return true;
     }
     if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -104,7 +106,7 @@ bool log_pump_run(struct log_pump *l)
 void log_pump_say(struct log_pump *l, const char *text)
 {
     if (l->file_fd >= 0) {
-        put(l, text, strlen(text));
-        put(l, "\n", 1);
+        log_pump_put(l, text, strlen(text));
+        log_pump_put(l, "\n", 1);
     }
 }

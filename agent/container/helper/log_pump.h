@@ -27,5 +27,8 @@ void log_pump_close(struct log_pump *l);
  * that takes nothing more loses the output rather than stopping the program that writes it. */
 bool log_pump_run(struct log_pump *l);
 
+/* Appends what was read elsewhere. */
+void log_pump_put(struct log_pump *l, const char *data, size_t len);
+
 /* Appends a line of ours. */
 void log_pump_say(struct log_pump *l, const char *text);

@@ -56,6 +56,7 @@ static int attempt(const Muster__Container__Spec *spec, struct child_plan *plan,
     if (pipe2(ends, O_CLOEXEC) < 0)
         return err_sys(err, -errno, "pipe");
     plan->report_fd = ends[1];
+    plan->group = plan->group_leaf = spec->container_id;
     int rc = container_cgroup_create(plan->cgroups, spec->container_id, err);
     pid_t pid = rc < 0 ? rc : child_start(plan, err);
     (void)close(ends[1]);
@@ -94,6 +95,9 @@ int container_probe_main(void)
                               .isolation = spec->isolation,
                               .program = CHILD_NOTHING,
                               .sandbox_fd = sandbox,
+                              .stdin_fd = -1,
+                              .terminal_fd = -1,
+                              .target_fd = -1,
                               .stdout_fd = null_fd,
                               .stderr_fd = null_fd};
     char text[4096] = "";

@@ -5,3 +5,6 @@
 /* SIGKILL to all children of this process. They are reaped by the caller; what they leave behind becomes our child in turn,
  * so this is repeated until there is none. */
 void strays_kill(void);
+
+/* SIGKILL to every process of a session (setsid), as far as /proc shows them. */
+void strays_kill_session(int session);

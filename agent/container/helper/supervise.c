@@ -4,9 +4,12 @@
  *   identity on disk -> sandbox, logs, user -> FETCHING -> groups, clone -> SETTING_UP -> RUNNING -> end record
  *
  * Any failure, the agent's wish (SIGUSR1), or want of memory leads to the end by the same road: kill, reap, remove the
- * groups, drain the logs, write the record. Whether the agent runs or not makes no difference here. */
+ * groups, drain the logs, write the record. Whether the agent runs or not makes no difference here, but to a session.
+ *
+ * A container inside another one (spec.parent) is entered instead of made, and its program is the child itself. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,10 +25,10 @@
 #include "agent/container/helper/child.h"
 #include "agent/container/helper/fetch.h"
 #include "agent/container/helper/helper.h"
-#include "agent/container/helper/log_pump.h"
 #include "agent/container/helper/notify.h"
 #include "agent/container/helper/oom.h"
 #include "agent/container/helper/spec.h"
+#include "agent/container/helper/stdio.h"
 #include "agent/container/helper/strays.h"
 #include "agent/container/shared/file.h"
 #include "agent/container/shared/limits.h"
@@ -34,13 +37,14 @@
 #include "agent/container/shared/usage.h"
 #include "common/base/cleanup.h"
 
-enum { REMOVE_TIMEOUT_MS = 10000, LOG_BYTES_MAX_DEFAULT = 10 * 1024 * 1024 };
+enum { REMOVE_TIMEOUT_MS = 10000 };
 
 enum phase { PHASE_FETCHING, PHASE_SETTING_UP, PHASE_RUNNING, PHASE_ENDED };
 
 struct supervisor {
     Muster__Container__Spec *spec;
-    struct container_cgroups cgroups; /* count 0 until they were created */
+    struct container_cgroups cgroups; /* own; count 0 until they were created */
+    char group[CONTAINER_LEAF_SIZE];  /* their name */
     struct container_user user;
     enum phase phase;
     int signal_fd, sandbox_fd;
@@ -55,7 +59,7 @@ struct supervisor {
     pid_t init_pid; /* after the program was executed */
     char fetch_text[FETCH_TEXT_MAX];
     size_t fetch_text_len;
-    struct log_pump logs[2];
+    struct stdio stdio;
     struct oom_watch oom;
     struct notify notify;
     struct err failure;
@@ -81,7 +85,38 @@ static int write_state(struct supervisor *s, struct err *err)
         state.init_pid = s->init_pid;
         state.init_start = s->init_start;
     }
+    state.parent = s->spec->parent;
     return container_record_write(HELPER_FD_DIRECTORY, "state", &state.base, false, err);
+}
+
+/* That of the other container, or a folder below it, made as far as it is missing. Everything there is the user's: no link
+ * is followed. */
+static int open_inner_sandbox(struct supervisor *s, struct err *err)
+{
+    cleanup_close int at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (const char *rest = s->spec->sandbox; at >= 0 && *rest != '\0';) {
+        char name[NAME_MAX + 1];
+        size_t len = strcspn(rest, "/");
+        if (len == 0) {
+            rest++;
+            continue;
+        }
+        if (len > NAME_MAX)
+            return err_set(err, -ENAMETOOLONG, "sandbox %s", s->spec->sandbox);
+        memcpy(name, rest, len);
+        name[len] = '\0';
+        rest += len;
+        bool is_made = mkdirat(at, name, 0750) == 0;
+        int next = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (next < 0)
+            return err_sys(err, -errno, "sandbox %s: open %s", s->spec->sandbox, name);
+        (void)close(at); /* only looked through */
+        at = next;
+        if (is_made && s->user.switches && fchown(at, s->user.uid, s->user.gid) < 0)
+            return err_sys(err, -errno, "sandbox %s: give to the user", s->spec->sandbox);
+    }
+    s->sandbox_fd = steal_fd(&at);
+    return s->sandbox_fd < 0 ? err_sys(err, -errno, "sandbox %s", s->spec->sandbox) : 0;
 }
 
 /* The sandbox's parents are the agent's folders. Whatever stands at its own place must be a folder and not a link. */
@@ -90,6 +125,8 @@ static int make_sandbox(struct supervisor *s, struct err *err)
     const char *path = s->spec->sandbox;
     char part[4096];
     size_t len = strlen(path);
+    if (s->spec->parent != NULL)
+        return open_inner_sandbox(s, err);
     if (len >= sizeof(part))
         return err_set(err, -ENAMETOOLONG, "sandbox %s", path);
     for (size_t i = 1; i <= len; i++) {
@@ -130,21 +167,75 @@ static void fail(struct supervisor *s, const struct err *err)
     s->has_failed = true;
 }
 
-/* Creates the groups and clones the container's first process. The logs' writing ends go to it. */
-static int start_container(struct supervisor *s, const int log_ends[2], struct err *err)
+/* Groups with limits of its own, and the watch for want of memory. */
+static int make_groups(struct supervisor *s, const struct container_cgroups *all, struct err *err)
+{
+    (void)snprintf(s->group, sizeof(s->group), "%s", s->spec->container_id);
+    int rc = container_cgroup_create(all, s->group, err);
+    if (rc < 0)
+        return rc;
+    s->cgroups = *all;
+    struct launcher_limits limits = helper_spec_limits(s->spec);
+    rc = container_limits_apply(&s->cgroups, s->group, &limits, true, err);
+    if (rc == 0)
+        oom_watch_open(&s->oom, &s->cgroups, s->group);
+    return rc;
+}
+
+/* Who of the other container can be used to enter it: its init, or the program below if that is all that this user may look
+ * at (an init that was not executed shows itself to root alone). A pidfd or a negative errno. */
+static int open_target(const struct supervisor *s, struct err *err)
+{
+    const Muster__Container__Spec *spec = s->spec;
+    cleanup_close int fd = container_process_open(spec->parent_pid, spec->parent_start);
+    if (fd < 0)
+        return err_sys(err, fd, "container %s does not run", spec->parent);
+    char path[64], text[64];
+    (void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", spec->parent_pid);
+    if (readlink(path, text, sizeof(text)) >= 0 || errno != EACCES)
+        return steal_fd(&fd);
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", spec->parent_pid, spec->parent_pid);
+    long n = container_file_read(AT_FDCWD, path, text, sizeof(text));
+    pid_t child = n > 0 ? (pid_t)strtol(text, NULL, 10) : 0;
+    uint64_t start;
+    if (child <= 0 || container_process_start(child, &start) < 0)
+        return err_set(err, -ESRCH, "container %s: its program ended", spec->parent);
+    cleanup_close int child_fd = container_process_open(child, start);
+    /* Still its child now, so it was one when the descriptor was opened. */
+    char again[64];
+    if (child_fd < 0 || container_file_read(AT_FDCWD, path, again, sizeof(again)) <= 0 ||
+        (pid_t)strtol(again, NULL, 10) != child || container_pidfd_signal(child_fd, 0) < 0)
+        return err_set(err, -ESRCH, "container %s: its program ended", spec->parent);
+    return steal_fd(&child_fd);
+}
+
+static pid_t enter(struct supervisor *s, struct child_plan *plan, const struct container_cgroups *all, struct err *err)
+{
+    struct container_cgroups own;
+    container_cgroups_inner(all, s->spec->parent, s->spec->container_id, &own, s->group);
+    int rc = container_cgroup_create(&own, s->group, err);
+    if (rc < 0)
+        return rc;
+    s->cgroups = own;
+    cleanup_close int target = open_target(s, err);
+    if (target < 0)
+        return target;
+    plan->cgroups = all;
+    plan->group = s->spec->parent;
+    plan->target_fd = target;
+    plan->program = CHILD_DIRECT;
+    return child_enter(plan, err);
+}
+
+/* The far ends of stdio go to it. */
+static int start_container(struct supervisor *s, const struct stdio_ends *far, struct err *err)
 {
     struct container_cgroups all;
     helper_spec_cgroups(s->spec, &all);
-    int rc = container_cgroup_create(&all, s->spec->container_id, err);
-    if (rc < 0)
-        return rc;
-    s->cgroups = all;
-    struct launcher_limits limits = helper_spec_limits(s->spec);
-    rc = container_limits_apply(&s->cgroups, s->spec->container_id, &limits, true, err);
-    if (rc < 0)
-        return rc;
-    oom_watch_open(&s->oom, &s->cgroups, s->spec->container_id);
+    int rc = s->spec->parent == NULL ? make_groups(s, &all, err) : 0;
     int ends[2];
+    if (rc < 0)
+        return rc;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return err_sys(err, -errno, "pipe of the container's first process");
     struct child_plan plan = {.spec = s->spec,
@@ -154,12 +245,17 @@ static int start_container(struct supervisor *s, const int log_ends[2], struct e
                               .program = s->spec->builtin_executor ? CHILD_EXECUTOR : CHILD_INIT,
                               .argv = helper_spec_argv(s->spec),
                               .envp = helper_spec_envp(s->spec),
+                              .group = s->group,
+                              .group_leaf = s->group,
                               .sandbox_fd = s->sandbox_fd,
-                              .stdout_fd = log_ends[0],
-                              .stderr_fd = log_ends[1],
+                              .stdin_fd = far->in,
+                              .stdout_fd = far->out,
+                              .stderr_fd = far->error,
+                              .terminal_fd = far->terminal,
+                              .target_fd = -1,
                               .report_fd = ends[1],
                               .oom_score_adj = oom_score_adj};
-    pid_t pid = child_start(&plan, err);
+    pid_t pid = s->spec->parent == NULL ? child_start(&plan, err) : enter(s, &plan, &all, err);
     (void)close(ends[1]);
     s->report_fd = ends[0];
     if (pid < 0)
@@ -169,31 +265,15 @@ static int start_container(struct supervisor *s, const int log_ends[2], struct e
     return 0;
 }
 
-static int open_logs(struct supervisor *s, int ends[2], struct err *err)
-{
-    static const char *const names[2] = {"stdout", "stderr"};
-    int64_t max = s->spec->log_bytes_max > 0 ? s->spec->log_bytes_max : LOG_BYTES_MAX_DEFAULT;
-    for (int i = 0; i < 2; i++) {
-        int rc = log_pump_open(&s->logs[i], s->sandbox_fd, names[i], &s->user, max, &ends[i], err);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
 /* Kept over the fetch for start_container. */
-static int log_ends[2] = {-1, -1};
+static struct stdio_ends far_ends = {-1, -1, -1, -1};
 
 static void start_and_close_ends(struct supervisor *s)
 {
     struct err err = {.text = ""};
-    if (start_container(s, log_ends, &err) < 0)
+    if (start_container(s, &far_ends, &err) < 0)
         fail(s, &err);
-    for (int i = 0; i < 2; i++) {
-        if (log_ends[i] >= 0)
-            (void)close(log_ends[i]); /* the container has its own; with it the pipes end */
-        log_ends[i] = -1;
-    }
+    stdio_close_ends(&far_ends); /* the container has its own; with it the pipes end */
 }
 
 static void begin(struct supervisor *s)
@@ -203,11 +283,11 @@ static void begin(struct supervisor *s)
     if (rc == 0)
         rc = make_sandbox(s, &err);
     if (rc == 0)
-        rc = open_logs(s, log_ends, &err);
+        rc = stdio_open(&s->stdio, s->spec, HELPER_FD_DIRECTORY, s->sandbox_fd, &s->user, &far_ends, &err);
     if (rc == 0 && s->spec->n_uris > 0) {
         s->phase = PHASE_FETCHING;
         s->fetch_deadline_ms = now_ms() + s->spec->fetch_timeout_ms;
-        pid_t pid = fetch_start(s->spec, &s->user, s->sandbox_fd, log_ends[1], &s->report_fd, &err);
+        pid_t pid = fetch_start(s->spec, &s->user, s->sandbox_fd, far_ends.error, &s->report_fd, &err);
         s->worker = pid > 0 ? pid : 0;
         rc = pid < 0 ? pid : 0;
     } else if (rc == 0) {
@@ -225,7 +305,9 @@ static void kill_worker(struct supervisor *s)
     if (s->worker > 0 && s->phase == PHASE_FETCHING)
         (void)kill(s->worker, SIGKILL); /* it may not lead its group yet */
     if (s->cgroups.count > 0)
-        container_cgroup_kill(&s->cgroups, s->spec->container_id);
+        container_cgroup_kill(&s->cgroups, s->group);
+    if (s->spec->parent != NULL && s->init_pid > 0)
+        strays_kill_session(s->init_pid);
 }
 
 static void on_started(struct supervisor *s)
@@ -234,6 +316,7 @@ static void on_started(struct supervisor *s)
         return;
     s->phase = PHASE_RUNNING;
     s->init_pid = s->worker;
+    stdio_started(&s->stdio);
     (void)container_process_start(s->init_pid, &s->init_start); /* a zombie still has it; 0 never matches */
     struct err err;
     if (write_state(s, &err) < 0) {
@@ -254,7 +337,8 @@ static void on_report(struct supervisor *s)
         if (n == 0) { /* the executor was executed, or nobody is left */
             (void)close(s->report_fd);
             s->report_fd = -1;
-            if (s->spec->builtin_executor && !s->has_failed && !s->is_destroyed && !s->has_oom)
+            bool is_told_by_end = s->spec->builtin_executor || s->spec->parent != NULL;
+            if (is_told_by_end && !s->has_failed && !s->is_destroyed && !s->has_oom)
                 on_started(s);
             return;
         }
@@ -339,7 +423,7 @@ static void on_oom(struct supervisor *s)
     oom_watch_clear(&s->oom);
     /* v1 tells before it kills, v2 also of other events. */
     bool is_v1 = s->oom.events == POLLIN;
-    if (is_v1 || container_usage_memory_kills(&s->cgroups, s->spec->container_id) > 0) {
+    if (is_v1 || container_usage_memory_kills(&s->cgroups, s->group) > 0) {
         s->has_oom = true;
         kill_worker(s);
     }
@@ -348,15 +432,14 @@ static void on_oom(struct supervisor *s)
 /* One turn: waits for whatever there is to wait for, and handles it. */
 static void turn(struct supervisor *s)
 {
-    enum { SIGNALS, REPORT, LOG_0, LOG_1, OOM, NOTIFY, COUNT };
+    enum { SIGNALS, REPORT, OOM, NOTIFY, STDIO, COUNT = STDIO + STDIO_POLLS };
     struct pollfd p[COUNT] = {
         [SIGNALS] = {.fd = s->signal_fd, .events = POLLIN},
         [REPORT] = {.fd = s->report_fd, .events = POLLIN},
-        [LOG_0] = {.fd = s->logs[0].pipe_fd, .events = POLLIN},
-        [LOG_1] = {.fd = s->logs[1].pipe_fd, .events = POLLIN},
         [OOM] = {.fd = s->has_oom ? -1 : s->oom.fd, .events = s->oom.events},
         [NOTIFY] = {.fd = s->notify.fd, .events = POLLOUT},
     };
+    stdio_poll(&s->stdio, &p[STDIO]);
     int64_t left = s->phase == PHASE_FETCHING && !s->has_failed ? s->fetch_deadline_ms - now_ms() : -1;
     if (s->phase == PHASE_FETCHING && !s->has_failed && left <= 0) {
         struct err err;
@@ -372,35 +455,37 @@ static void turn(struct supervisor *s)
         on_fetch_text(s);
     else if (p[REPORT].revents)
         on_report(s);
-    for (int i = 0; i < 2; i++)
-        if (p[LOG_0 + i].revents)
-            (void)log_pump_run(&s->logs[i]);
+    stdio_run(&s->stdio, &p[STDIO]);
+    if (s->stdio.is_broken && !s->is_destroyed) {
+        s->is_destroyed = true;
+        kill_worker(s);
+    }
     if (p[NOTIFY].revents)
         notify_send(&s->notify);
     if (p[SIGNALS].revents)
         on_signal(s);
 }
 
-/* After the init: nothing of the container may run, hold a group, or have output in a pipe. */
+/* After the program: nothing of the container may run, hold a group, or have output in a pipe. */
 static int clean_up(struct supervisor *s, struct err *err)
 {
-    const char *id = s->spec->container_id;
     int rc = 0;
     if (s->cgroups.count > 0) {
-        s->has_oom |= container_usage_memory_kills(&s->cgroups, id) > 0;
-        s->memory_limit = container_usage_memory_limit(&s->cgroups, id);
-        s->memory_peak = container_usage_memory_peak(&s->cgroups, id);
+        if (s->spec->parent == NULL) {
+            s->has_oom |= container_usage_memory_kills(&s->cgroups, s->group) > 0;
+            s->memory_limit = container_usage_memory_limit(&s->cgroups, s->group);
+            s->memory_peak = container_usage_memory_peak(&s->cgroups, s->group);
+        }
         oom_watch_close(&s->oom);
-        rc = container_cgroup_remove(&s->cgroups, id, REMOVE_TIMEOUT_MS, err);
+        rc = container_cgroup_remove(&s->cgroups, s->group, REMOVE_TIMEOUT_MS, err);
     }
+    if (s->spec->parent != NULL && s->init_pid > 0)
+        strays_kill_session(s->init_pid); /* what was moved elsewhere, or all where there is no group */
     do {
         strays_kill();
     } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
-    for (int i = 0; i < 2; i++) {
-        /* Nobody writes any more; the bound is for writers that could not be reached. */
-        for (int k = 0; k < 64 && log_pump_run(&s->logs[i]); k++)
-            ;
-    }
+    while (stdio_finish(&s->stdio) && !s->is_destroyed)
+        turn(s); /* until who is attached has taken the rest, or the agent loses patience */
     return rc;
 }
 
@@ -456,17 +541,14 @@ static void avoid_oom_killer(void)
 
 int container_supervise_main(void)
 {
-    static struct supervisor s = {.signal_fd = -1,
-                                  .sandbox_fd = -1,
-                                  .report_fd = -1,
-                                  .oom = {.fd = -1},
-                                  .logs = {{.file_fd = -1, .pipe_fd = -1}, {.file_fd = -1, .pipe_fd = -1}}};
+    static struct supervisor s = {.signal_fd = -1, .sandbox_fd = -1, .report_fd = -1, .oom = {.fd = -1}};
     struct err err = {.text = ""};
     (void)prctl(PR_SET_NAME, "muster-super");
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* known since 3.4 */
     (void)umask(022);
     avoid_oom_killer();
     notify_init(&s.notify);
+    stdio_init(&s.stdio);
     s.spec = helper_spec_read(&err);
     if (s.spec == NULL)
         return 1;

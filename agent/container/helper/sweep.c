@@ -44,8 +44,15 @@ int container_sweep_main(void)
     end_init(state);
     struct container_cgroups cgroups;
     helper_spec_cgroups(spec, &cgroups);
+    const char *group = spec->container_id;
+    char leaf[CONTAINER_LEAF_SIZE];
+    if (state != NULL && state->parent != NULL) {
+        struct container_cgroups all = cgroups;
+        container_cgroups_inner(&all, state->parent, spec->container_id, &cgroups, leaf);
+        group = leaf;
+    }
     char message[700] = "The supervisor of the container vanished";
-    if (container_cgroup_remove(&cgroups, spec->container_id, TIMEOUT_MS, &err) < 0)
+    if (container_cgroup_remove(&cgroups, group, TIMEOUT_MS, &err) < 0)
         (void)snprintf(message, sizeof(message), "The supervisor of the container vanished (left behind: %s)", err.text);
     Muster__Container__End end = MUSTER__CONTAINER__END__INIT;
     end.reason = LAUNCHER_END_LOST;

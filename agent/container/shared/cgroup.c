@@ -2,6 +2,7 @@
  * cgroup.c - files and folders of control groups. What the numbers mean is in limits.c and usage.c. */
 #include "agent/container/shared/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -225,6 +226,16 @@ int container_cgroup_create(const struct container_cgroups *g, const char *id, s
     return 0;
 }
 
+void container_cgroups_inner(const struct container_cgroups *g, const char *parent, const char *id,
+                             struct container_cgroups *out, char leaf[CONTAINER_LEAF_SIZE])
+{
+    const struct container_hierarchy *v2 = container_cgroups_v2(g);
+    out->count = 0;
+    if (v2 != NULL)
+        out->at[out->count++] = *v2;
+    (void)snprintf(leaf, CONTAINER_LEAF_SIZE, "%s/%s", parent, id); /* ids are shorter than half of it */
+}
+
 static void kill_listed(const struct container_hierarchy *h, const char *id)
 {
     cleanup_close int fd = container_cgroup_open(h, id, "cgroup.procs", O_RDONLY);
@@ -262,6 +273,18 @@ static int64_t now_ms(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail with this clock */
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Groups of containers inside, whose supervisors are gone or have not come to it yet. Only empty ones go. */
+static void remove_inner(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (e->d_type == DT_DIR && e->d_name[0] != '.')
+            (void)unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR);
+    (void)closedir(dir); /* only read */
 }
 
 /* Waits for the event that the v2 group has no process any more. */
@@ -302,6 +325,8 @@ int container_cgroup_remove(const struct container_cgroups *g, const char *id, i
         const struct container_hierarchy *v2 = container_cgroups_v2(g);
         if (v2 != NULL)
             wait_unpopulated(v2, id, deadline);
+        if (g->at[i].v2)
+            remove_inner(path);
         /* v1 tells nobody when a group becomes empty, and a dying process leaves it a moment after its parent was told. */
         struct timespec pause = {.tv_nsec = pause_us * 1000};
         (void)nanosleep(&pause, NULL);

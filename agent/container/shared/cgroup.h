@@ -48,6 +48,12 @@ const struct container_hierarchy *container_cgroups_v2(const struct container_cg
 /* Makes the groups of a container; on failure none is left. */
 int container_cgroup_create(const struct container_cgroups *g, const char *id, struct err *err);
 
+/* For a container inside the container `parent`: out gets the v2 hierarchy alone, in which it has a group of its own below
+ * the parent's, so that it can be ended alone; leaf its name there. On others it is in the parent's groups. */
+enum { CONTAINER_LEAF_SIZE = 512 };
+void container_cgroups_inner(const struct container_cgroups *g, const char *parent, const char *id,
+                             struct container_cgroups *out, char leaf[CONTAINER_LEAF_SIZE]);
+
 /* SIGKILL to everything in the container's groups. Call again until container_cgroup_remove succeeds: on v1 a process that
  * forks at the same time can be missed once. */
 void container_cgroup_kill(const struct container_cgroups *g, const char *id);
