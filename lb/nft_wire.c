@@ -133,7 +133,7 @@ static void take_message(struct nft_answer *a, const struct nlmsghdr *m)
 void nft_answer_take(struct nft_answer *a, const void *datagram, size_t len)
 {
     int left = (int)len;
-    for (const struct nlmsghdr *m = datagram; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left))
+    for (const struct nlmsghdr *m = datagram; nft_message_ok(m, left); m = mnl_nlmsg_next(m, &left))
         take_message(a, m);
 }
 
@@ -256,7 +256,7 @@ static void name_object(const struct nft_batch *b, uint32_t sequence, struct err
                  {NFT_MSG_NEWSETELEM, NFTA_SET_ELEM_LIST_SET, "new elements of map"},
                  {NFT_MSG_DELSETELEM, NFTA_SET_ELEM_LIST_SET, "old elements of map"}};
     int left = (int)b->len;
-    for (const struct nlmsghdr *m = (const void *)b->data; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left))
+    for (const struct nlmsghdr *m = (const void *)b->data; nft_message_ok(m, left); m = mnl_nlmsg_next(m, &left))
         for (size_t i = 0; m->nlmsg_seq == sequence && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
             const struct nlattr *a[NFTA_OBJ_NAME + 1];
             if (m->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | kinds[i].type))
@@ -298,7 +298,7 @@ int nft_batch_send(struct nft_socket *s, struct nft_batch *b, bool is_trial, str
         if (got < 0)
             return got == -EAGAIN ? result : result < 0 ? result : err_sys(err, (int)got, "nf_tables: answer");
         int left = (int)got;
-        for (const struct nlmsghdr *m = (const void *)s->answer; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+        for (const struct nlmsghdr *m = (const void *)s->answer; nft_message_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
             const struct nlmsgerr *e = mnl_nlmsg_get_payload(m);
             if (m->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(m) < sizeof(*e) || e->error == 0 || result < 0)
                 continue;

@@ -65,6 +65,13 @@ void nft_answer_take(struct nft_answer *a, const void *datagram, size_t len);
 /* The nf_tables generation: every change by anybody makes it grow. */
 int nft_generation(struct nft_socket *s, uint32_t *out);
 
+/* Is there a whole message in the bytes that are left? mnl_nlmsg_ok takes lengths beyond 2 GiB for negative ones, which
+ * fit. */
+static inline bool nft_message_ok(const struct nlmsghdr *m, int left)
+{
+    return left >= (int)sizeof(*m) && m->nlmsg_len >= sizeof(*m) && m->nlmsg_len <= (uint32_t)left;
+}
+
 /* Attributes of a message or a nest by type, those above max are left out. NULL where there is none. */
 void nft_attributes(const struct nlmsghdr *message, const struct nlattr **out, uint16_t max);
 void nft_nested(const struct nlattr *nest, const struct nlattr **out, uint16_t max);

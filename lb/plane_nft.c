@@ -590,7 +590,7 @@ static void read_watch(struct nft *n)
             continue;
         n->was_touched |= len < 0 || len > (ssize_t)sizeof(buffer); /* missed some */
         int left = len < 0 ? 0 : len > (ssize_t)sizeof(buffer) ? (int)sizeof(buffer) : (int)len;
-        for (const struct nlmsghdr *m = (const void *)buffer; mnl_nlmsg_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
+        for (const struct nlmsghdr *m = (const void *)buffer; nft_message_ok(m, left); m = mnl_nlmsg_next(m, &left)) {
             const struct nlattr *a[NFTA_TABLE_NAME + 1]; /* the first attribute of everything but generations */
             nft_attributes(m, a, NFTA_TABLE_NAME);
             n->was_touched |= m->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN) &&
