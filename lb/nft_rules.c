@@ -270,6 +270,22 @@ static unsigned put_key(struct nlmsghdr *m, bool is_ipv6)
     return next + 2;
 }
 
+/* The loopback range belongs to this machine alone. The kernel drops what comes for it from elsewhere, but looks only when
+ * the packet has been through here, and then it is for somebody else. */
+static void add_guard(struct rules *r, const char *chain, bool is_ipv6)
+{
+    static const uint16_t loopback = ARPHRD_LOOPBACK;
+    static const uint8_t four[1] = {127}, six[16] = {[15] = 1};
+    struct nlmsghdr *m = begin_rule(r, chain);
+    put_meta(m, NFT_META_IIFTYPE, 0);
+    put_compare(m, 0, NFT_CMP_NEQ, &loopback, sizeof(loopback));
+    put_family(m, is_ipv6);
+    put_payload(m, NFT_PAYLOAD_NETWORK_HEADER, is_ipv6 ? 24 : 16, is_ipv6 ? sizeof(six) : sizeof(four), 0);
+    put_compare(m, 0, NFT_CMP_EQ, is_ipv6 ? six : four, is_ipv6 ? sizeof(six) : sizeof(four));
+    put_verdict(m, NFT_RETURN, NULL);
+    end_rule(r);
+}
+
 /* The class is the second word of what the VIP's entry says, and that register gets a value of its own before: nft 1.0.6
  * would fail an assertion on listing a lookup with the first word of another one's result, whoever lists. It shows this
  * rule as one that looks up the packet's mark, which it does not. */
@@ -499,6 +515,8 @@ static void add_rules(struct rules *r)
         put_verdict(begin_rule(r, name), NFT_GOTO, "spare");
         end_rule(r);
     }
+    add_guard(r, "prerouting", false);
+    add_guard(r, "prerouting", true);
     add_dispatch(r, "prerouting", false);
     add_dispatch(r, "prerouting", true);
     add_dispatch(r, "output", false);
@@ -594,7 +612,7 @@ struct check {
 
 static const struct nlmsghdr *next_wanted(struct check *c, uint16_t type)
 {
-    while (mnl_nlmsg_ok(c->at, c->left)) {
+    while (nft_message_ok(c->at, c->left)) {
         const struct nlmsghdr *m = c->at;
         c->at = mnl_nlmsg_next(m, &c->left);
         if (m->nlmsg_type == type)

@@ -2,12 +2,12 @@
  * nft_rules.h - the fixed part of our table: chains, rules and empty maps. VIPs and back ends are elements of the maps
  * only, so there are as many rules with ten VIPs as with ten thousand.
  *
- *   prerouting, output   a new connection: map vip4 or vip6 gives the class of the VIP, map class its chain
- *   slots_<n>            draws a slot below n, map slot4 or slot6 gives the back end, dnat
- *   spare                slot 0, should the drawn one have gone in between
- *   refuse               a TCP reset or an ICMP error: class 0, a VIP without open back ends
- *   input, postrouting   a new connection that we have led somewhere: set count4 or count6 counts it by VIP and back end;
- *                        what leaves by another interface is masqueraded (led), so that the answers come back here
+ *   prerouting, output   a new connection: map vip4 or vip6 gives the class of the VIP, map class its chain; not from
+ * another machine to this one's loopback range slots_<n>            draws a slot below n, map slot4 or slot6 gives the back
+ * end, dnat spare                slot 0, should the drawn one have gone in between refuse               a TCP reset or an
+ * ICMP error: class 0, a VIP without open back ends input, postrouting   a new connection that we have led somewhere: set
+ * count4 or count6 counts it by VIP and back end; what leaves by another interface is masqueraded (led), so that the
+ * answers come back here
  *
  * The chains come before those of others at the same hook (one less than the usual priorities), because the first NAT rule
  * that matches wins: port mappings of a container engine do not get VIPs. They see the first packet of a connection only.

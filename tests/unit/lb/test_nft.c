@@ -339,12 +339,13 @@ static void test_refusals(void **state)
 
 /* -- another machine --------------------------------------------------------------------------------------------- */
 
-/* The peer of a pair of interfaces lives in a process with a namespace of its own: another machine, with the back end. It
- * has no route to anything but its own network, so an answer comes only to an address of this machine's interface. */
-static pid_t start_machine(int *to_machine)
+/* The peer of a pair of interfaces lives in a process with a namespace of its own: another machine. It has no route to
+ * anything but its own network, so an answer comes only to an address of this machine's interface. behave says that it is
+ * ready by a byte, and gets one for each that the test writes. */
+static pid_t start_machine(void (*behave)(int ready, int go), int *to_machine)
 {
     int ready[2], go[2];
-    char byte = 0;
+    char byte = 0, command[128];
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     assert_int_equal(pipe2(go, O_CLOEXEC), 0);
     pid_t pid = fork();
@@ -355,14 +356,9 @@ static pid_t start_machine(int *to_machine)
         if (write(ready[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 1 || result < 0 ||
             system("ip addr add 192.0.2.2/24 dev there && ip link set there up") != 0)
             _exit(1);
-        struct lb_endpoint at = endpoint(LB_TCP, "192.0.2.2", 7001);
-        int fd = open_socket(&at, true);
-        (void)!write(ready[1], &byte, 1);
-        for (int client; (client = accept(fd, NULL, NULL)) >= 0; close(client))
-            (void)!write(client, "m", 1);
+        behave(ready[1], go[0]);
         _exit(0);
     }
-    char command[128];
     assert_int_equal(read(ready[0], &byte, 1), 1);
     (void)snprintf(command, sizeof(command),
                    "ip link add here type veth peer name there netns %d && ip addr add 192.0.2.1/24 dev here && "
@@ -376,6 +372,40 @@ static pid_t start_machine(int *to_machine)
     close(go[0]);
     *to_machine = go[1];
     return pid;
+}
+
+static void end_machine(pid_t machine, int to_machine)
+{
+    assert_int_equal(kill(machine, SIGKILL), 0);
+    assert_int_equal(waitpid(machine, NULL, 0), machine);
+    close(to_machine);
+}
+
+static void serve(int ready, int go)
+{
+    struct lb_endpoint at = endpoint(LB_TCP, "192.0.2.2", 7001);
+    int fd = open_socket(&at, true);
+    (void)go;
+    (void)!write(ready, "", 1);
+    for (int client; (client = accept(fd, NULL, NULL)) >= 0; close(client))
+        (void)!write(client, "m", 1);
+}
+
+/* Sends to the loopback range of its neighbour, which it has a route to, and then where it may. */
+static void intrude(int ready, int go)
+{
+    char byte;
+    struct sockaddr_storage a;
+    struct lb_endpoint vip = endpoint(LB_TCP, "127.64.0.1", 80), open = endpoint(LB_TCP, "192.0.2.1", 7002);
+    if (system("echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet && ip route add 127.64.0.1 via 192.0.2.1") != 0)
+        return;
+    (void)!write(ready, "", 1);
+    while (read(go, &byte, 1) == 1) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        socklen_t len = lb_endpoint_to_sockaddr(&vip, &a);
+        if (connect(fd, (struct sockaddr *)&a, len) == 0 || errno != EINPROGRESS || open_socket(&open, false) < 0)
+            return;
+    }
 }
 
 static void test_another_machine(void **state)
@@ -392,7 +422,7 @@ static void test_another_machine(void **state)
     if (!enter_namespace())
         return;
     struct lb_routes *routes = vip_routes();
-    pid_t machine = start_machine(&to_machine);
+    pid_t machine = start_machine(serve, &to_machine);
     struct lb_plane *p = open_plane("t");
     p->ops->apply(p, &c, 1);
     for (int i = 0; i < 10; i++) {
@@ -407,10 +437,40 @@ static void test_another_machine(void **state)
     assert_int_equal(n.vip.connections, 10);
     assert_int_equal(connections_of(&n, &far.at), 10);
     p->ops->close(p, true);
-    assert_int_equal(kill(machine, SIGKILL), 0);
-    assert_int_equal(waitpid(machine, NULL, 0), machine);
-    close(to_machine);
+    end_machine(machine, to_machine);
     (void)lb_routes_free(routes, true);
+}
+
+/* A VIP of the loopback range is for this machine only, whatever a neighbour sends. */
+static void test_an_intruder(void **state)
+{
+    struct servers s;
+    int to_machine;
+    (void)state;
+    if (system("ip -V >/dev/null 2>&1") != 0) {
+        printf("skipped: no ip command\n");
+        return;
+    }
+    if (!enter_namespace())
+        return;
+    pid_t machine = start_machine(intrude, &to_machine);
+    struct lb_plane *p = open_plane("t");
+    struct lb_endpoint vip = endpoint(LB_TCP, "127.64.0.1", 80), open = endpoint(LB_TCP, "192.0.2.1", 7002);
+    start_servers(&s, LB_TCP, "192.0.2.1", 1);
+    int listener = open_socket(&open, true);
+    apply_one(p, &vip, &s);
+    (void)connect_through(&vip, &s, NULL, NULL);
+    assert_int_equal(write(to_machine, "", 1), 1);
+    int client = accept(listener, NULL, NULL); /* it comes behind the other one */
+    assert_true(client >= 0);
+    struct pollfd first = {.fd = s.fds[0], .events = POLLIN};
+    assert_int_equal(poll(&first, 1, 0), 0);
+    assert_int_equal(read_numbers(p, &vip).vip.connections, 1); /* our own */
+    close(client);
+    close(listener);
+    stop_servers(&s);
+    p->ops->close(p, true);
+    end_machine(machine, to_machine);
 }
 
 /* Many large messages that fail: the answer is why, not that there was no room for so many answers. */
@@ -544,6 +604,7 @@ int main(void)
         cmocka_unit_test(test_take_over),
         cmocka_unit_test(test_two_instances),
         cmocka_unit_test(test_another_machine),
+        cmocka_unit_test(test_an_intruder),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_the_first_error_is_told),
         cmocka_unit_test(test_many),
