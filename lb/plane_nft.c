@@ -24,6 +24,7 @@
 #include "lb/nft_conntrack.h"
 #include "lb/nft_count.h"
 #include "lb/nft_key.h"
+#include "lb/nft_reach.h"
 #include "lb/nft_rules.h"
 #include "lb/plane.h"
 
@@ -37,8 +38,9 @@ struct nft_vip {
     struct nft_target *has;   /* in the kernel; NULL: nothing */
     struct nft_target *wants; /* in the plan; NULL: nothing */
     struct nft_tallies tallies;
-    bool is_dirty;   /* on the list of those to be looked at */
-    bool is_changed; /* by the transaction being made */
+    size_t unreachable; /* of the wanted back ends */
+    bool is_dirty;      /* on the list of those to be looked at */
+    bool is_changed;    /* by the transaction being made */
 };
 
 struct nft {
@@ -50,10 +52,12 @@ struct nft {
     struct nft_vip **dirty;
     size_t dirty_count, dirty_capacity;
     bool is_loaded;      /* what has says is what was there at this generation */
+    bool has_ipv6;       /* the machine */
     bool must_rebuild;   /* the fixed part is not there as it should be */
     bool was_touched;    /* somebody else has changed our table, or we may have missed that */
     uint32_t generation; /* of nf_tables, when we last knew all */
     char problem[512];   /* of the VIPs that are dirty after a transaction */
+    char told[160];      /* a problem of one VIP's own */
     bool count_warned;   /* since counters could be read */
 };
 
@@ -563,8 +567,10 @@ static void nft_apply(struct lb_plane *p, const struct lb_change *changes, size_
         const struct lb_change *c = &changes[i];
         struct nft_vip *vip = vip_of(n, &c->vip);
         set_wants(vip, c->is_removed ? NULL : nft_target_new(c->backends, c->backend_count, vip->has));
+        vip->unreachable = vip->wants != NULL ? nft_count_unreachable(&vip->at, vip->wants->at, vip->wants->count) : 0;
         mark(n, vip);
     }
+    n->has_ipv6 = nft_has_ipv6();
     result = result < 0 ? result : commit(n, &err);
     if (result < 0) /* not as we thought it to be */
         result = load_and_commit(n, &err);
@@ -603,6 +609,7 @@ static int nft_repair(struct lb_plane *p, struct err *err)
 {
     struct nft *n = of(p);
     uint32_t generation;
+    n->has_ipv6 = nft_has_ipv6();
     read_watch(n);
     int result = nft_generation(&n->socket, &generation);
     if (result < 0)
@@ -657,7 +664,19 @@ static const char *nft_problem(struct lb_plane *p, const struct lb_endpoint *at)
 {
     struct nft *n = of(p);
     const struct nft_vip *vip = map_get_n(&n->vips, at, sizeof(*at));
-    return vip != NULL && vip->is_dirty && n->problem[0] != '\0' ? n->problem : NULL;
+    if (vip == NULL || vip->wants == NULL)
+        return NULL;
+    if (vip->is_dirty && n->problem[0] != '\0')
+        return n->problem;
+    if (at->is_ipv6 && !n->has_ipv6)
+        return "IPv6 is off on this machine: its loopback interface has no ::1";
+    if (vip->unreachable == 0)
+        return NULL;
+    (void)snprintf(n->told, sizeof(n->told),
+                   "%zu of %u back ends are on other machines, and a VIP in 127.0.0.0/8 leads nowhere but to this one "
+                   "(--vip_range gives another)",
+                   vip->unreachable, vip->wants->count);
+    return n->told;
 }
 
 static void nft_counters(struct lb_plane *p, const struct lb_endpoint *at, lb_counters_fn fn, void *ctx)

@@ -441,6 +441,79 @@ static void test_another_machine(void **state)
     (void)lb_routes_free(routes, true);
 }
 
+static void set_number(const char *path, char number)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, &number, 1), 1);
+    close(fd);
+}
+
+/* A client of a loopback VIP reaches this machine's back ends only, unless the kernel was told otherwise; and it is said.
+ */
+static void test_a_loopback_vip_of_another_machine(void **state)
+{
+    struct lb_backend backends[] = {{.at = endpoint(LB_TCP, "127.0.0.1", 7001)},
+                                    {.at = endpoint(LB_TCP, "192.0.2.1", 7001)}, /* our own */
+                                    {.at = endpoint(LB_TCP, "192.0.2.2", 7001)}};
+    struct lb_endpoint vip = endpoint(LB_TCP, "127.64.0.1", 80), routable = endpoint(LB_TCP, "11.0.0.1", 80);
+    struct lb_change all = {.vip = vip, .name = "t", .backends = backends, .backend_count = 3};
+    struct lb_change far = {.vip = vip, .name = "t", .backends = &backends[2], .backend_count = 1};
+    struct lb_change good = {.vip = routable, .name = "t", .backends = backends, .backend_count = 3};
+    int to_machine;
+    char byte = 0;
+    (void)state;
+    if (system("ip -V >/dev/null 2>&1") != 0) {
+        printf("skipped: no ip command\n");
+        return;
+    }
+    if (!enter_namespace())
+        return;
+    pid_t machine = start_machine(serve, &to_machine);
+    struct lb_plane *p = open_plane("t");
+    p->ops->apply(p, &all, 1);
+    p->ops->apply(p, &good, 1);
+    assert_non_null(p->ops->problem(p, &vip));
+    assert_non_null(strstr(p->ops->problem(p, &vip), "1 of 3 back ends"));
+    assert_null(p->ops->problem(p, &routable));
+    all.backend_count = 2;
+    p->ops->apply(p, &all, 1);
+    assert_null(p->ops->problem(p, &vip));
+    p->ops->apply(p, &far, 1);
+    assert_non_null(p->ops->problem(p, &vip));
+    set_number("/proc/sys/net/ipv4/conf/all/route_localnet", '1');
+    p->ops->apply(p, &far, 1);
+    assert_null(p->ops->problem(p, &vip));
+    int fd = open_socket(&vip, false);
+    assert_true(fd >= 0);
+    assert_int_equal(recv(fd, &byte, 1, 0), 1);
+    assert_int_equal(byte, 'm');
+    close(fd);
+    p->ops->close(p, true);
+    end_machine(machine, to_machine);
+}
+
+static void test_no_ipv6(void **state)
+{
+    struct lb_backend backend = {.at = endpoint(LB_TCP, "::1", 7001)};
+    struct lb_endpoint vip = endpoint(LB_TCP, "fd01:c::1", 80);
+    struct lb_change c = {.vip = vip, .name = "t", .backends = &backend, .backend_count = 1};
+    (void)state;
+    if (!enter_namespace())
+        return;
+    struct lb_plane *p = open_plane("t");
+    p->ops->apply(p, &c, 1);
+    assert_null(p->ops->problem(p, &vip));
+    set_number("/proc/sys/net/ipv6/conf/lo/disable_ipv6", '1');
+    assert_int_equal(p->ops->repair(p, NULL), 0);
+    assert_non_null(p->ops->problem(p, &vip));
+    assert_non_null(strstr(p->ops->problem(p, &vip), "IPv6 is off"));
+    set_number("/proc/sys/net/ipv6/conf/lo/disable_ipv6", '0');
+    assert_int_equal(p->ops->repair(p, NULL), 0);
+    assert_null(p->ops->problem(p, &vip));
+    p->ops->close(p, true);
+}
+
 /* A VIP of the loopback range is for this machine only, whatever a neighbour sends. */
 static void test_an_intruder(void **state)
 {
@@ -604,7 +677,9 @@ int main(void)
         cmocka_unit_test(test_take_over),
         cmocka_unit_test(test_two_instances),
         cmocka_unit_test(test_another_machine),
+        cmocka_unit_test(test_a_loopback_vip_of_another_machine),
         cmocka_unit_test(test_an_intruder),
+        cmocka_unit_test(test_no_ipv6),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_the_first_error_is_told),
         cmocka_unit_test(test_many),
