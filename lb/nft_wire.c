@@ -137,8 +137,7 @@ void nft_answer_take(struct nft_answer *a, const void *datagram, size_t len)
         take_message(a, m);
 }
 
-/* Bytes of the next datagram, or a negative errno. */
-static ssize_t receive(struct nft_socket *s, int flags)
+ssize_t nft_receive(struct nft_socket *s, int flags)
 {
     ssize_t len;
     do
@@ -153,7 +152,7 @@ int nft_ask(struct nft_socket *s, const struct nlmsghdr *request, nft_each_fn ea
     if (mnl_socket_sendto(s->link, request, request->nlmsg_len) < 0)
         return -errno;
     while (!a.is_over) {
-        ssize_t len = receive(s, 0);
+        ssize_t len = nft_receive(s, 0);
         if (len < 0)
             return (int)len;
         nft_answer_take(&a, s->answer, (size_t)len);
@@ -171,7 +170,7 @@ int nft_ask_many(struct nft_socket *s, const void *requests, size_t len, size_t 
     for (size_t i = 0; i < count; i++, request = mnl_nlmsg_next(request, &left)) { /* answers come in order */
         struct nft_answer a = {.request = request, .each = each, .ctx = (char *)items + i * item_bytes};
         while (!a.is_over) {
-            ssize_t got = receive(s, 0);
+            ssize_t got = nft_receive(s, 0);
             if (got < 0)
                 return (int)got;
             nft_answer_take(&a, s->answer, (size_t)got);
@@ -294,7 +293,7 @@ int nft_batch_send(struct nft_socket *s, struct nft_batch *b, bool is_trial, str
                    : err_sys(err, result, "nf_tables: transaction");
     }
     for (;;) { /* no news is good news: the kernel has answered before sending returned */
-        ssize_t got = receive(s, MSG_DONTWAIT);
+        ssize_t got = nft_receive(s, MSG_DONTWAIT);
         if (got < 0)
             return got == -EAGAIN ? result : result < 0 ? result : err_sys(err, (int)got, "nf_tables: answer");
         int left = (int)got;

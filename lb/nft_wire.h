@@ -22,6 +22,9 @@ struct nft_socket {
 int nft_socket_open(struct nft_socket *s, struct err *err);
 void nft_socket_close(struct nft_socket *s);
 
+/* The next datagram, into s->answer. Its bytes or a negative errno. flags: of recv. */
+ssize_t nft_receive(struct nft_socket *s, int flags);
+
 struct nft_batch {
     uint8_t *data;
     size_t len, capacity;

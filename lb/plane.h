@@ -29,9 +29,11 @@ struct lb_plane_ops {
     /* NULL: the VIP works; otherwise why not. Valid until the next call. */
     const char *(*problem)(struct lb_plane *p, const struct lb_endpoint *vip);
     void (*counters)(struct lb_plane *p, const struct lb_endpoint *vip, lb_counters_fn fn, void *ctx);
-    /* Optional. A descriptor that becomes readable when somebody else has changed what is ours, or when we cannot know any
-     * more; -1: none. The shell calls repair soon, which takes away what is to be read. */
+    /* Optional. A descriptor that becomes readable when advance has something to do; -1: none. */
     int (*watch_fd)(struct lb_plane *p);
+    /* With watch_fd. Goes on with what is done in slices, for at most a few milliseconds. True: somebody else has changed
+     * what is ours, or we cannot know any more. The shell calls repair soon, which takes away what is to be read. */
+    bool (*advance)(struct lb_plane *p);
     /* is_final: nothing is left in the kernel; otherwise what works without us goes on. */
     void (*close)(struct lb_plane *p, bool is_final);
 };

@@ -12,10 +12,13 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/list.h"
@@ -48,11 +51,14 @@ struct nft {
     char table[NFT_TABLE_SIZE];
     int64_t udp_timeout_ms;
     struct nft_socket socket, watch;
+    struct nft_flows flows;
+    int ready_fd;    /* readable when watch or flows are */
     struct map vips; /* struct nft_vip by endpoint */
     struct nft_vip **dirty;
     size_t dirty_count, dirty_capacity;
     bool is_loaded;      /* what has says is what was there at this generation */
     bool has_ipv6;       /* the machine */
+    bool had_plan;       /* and carried it out */
     bool must_rebuild;   /* the fixed part is not there as it should be */
     bool was_touched;    /* somebody else has changed our table, or we may have missed that */
     uint32_t generation; /* of nf_tables, when we last knew all */
@@ -469,20 +475,22 @@ static void forget_leaving(struct nft *n, const struct pairs *leaving)
 
 /* -- transactions ------------------------------------------------------------------------------------------------ */
 
-static bool is_stale(void *ctx, const struct lb_endpoint *at, const struct lb_endpoint *backend)
+static bool leads(void *ctx, const struct lb_endpoint *at, const struct lb_endpoint *backend)
 {
     const struct nft *n = ctx;
     const struct nft_vip *vip = map_get_n(&n->vips, at, sizeof(*at));
-    return vip != NULL && vip->is_changed && !nft_target_has(vip->wants, backend);
+    return vip != NULL && nft_target_has(vip->wants, backend);
 }
 
+/* Flows are ended later and in slices. What a former lb did not come to is done with the first plan. */
 static void end_flows(struct nft *n)
 {
     struct err err = {0};
-    bool is_needed = false;
-    for (size_t i = 0; i < n->dirty_count && !is_needed; i++)
-        is_needed = n->dirty[i]->is_changed && n->dirty[i]->at.protocol == LB_UDP;
-    if (is_needed && nft_conntrack_sweep(&n->socket, is_stale, n, &err) < 0)
+    for (size_t i = 0; i < n->dirty_count; i++)
+        if (n->dirty[i]->at.protocol == LB_UDP && (n->dirty[i]->is_changed || !n->had_plan))
+            nft_flows_add(&n->flows, &n->dirty[i]->at);
+    n->had_plan = true;
+    if (nft_flows_begin(&n->flows, &err) < 0)
         log_warning("%s", err.text);
 }
 
@@ -631,8 +639,28 @@ static int nft_repair(struct lb_plane *p, struct err *err)
 
 static int nft_watch_fd(struct lb_plane *p)
 {
+    return of(p)->ready_fd;
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) > 0; /* does not wait */
+}
+
+static bool nft_advance(struct lb_plane *p)
+{
     struct nft *n = of(p);
-    return n->watch.link != NULL ? mnl_socket_get_fd(n->watch.link) : -1;
+    struct err err = {0};
+    if (nft_flows_step(&n->flows, &err) < 0)
+        log_warning("%s", err.text);
+    return n->watch.link != NULL && is_readable(mnl_socket_get_fd(n->watch.link));
+}
+
+static int watch_for(struct nft *n, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    return epoll_ctl(n->ready_fd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
 }
 
 /* Notices of our own transactions are left out: a large one would be more than the socket may hold. */
@@ -650,7 +678,7 @@ static int open_watch(struct nft *n, struct err *err)
     struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
     int fd = mnl_socket_get_fd(n->watch.link);
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ||
-        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0) {
+        setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0 || watch_for(n, fd) < 0) {
         result = -errno;
         nft_socket_close(&n->watch);
         return err_sys(err, result, "nf_tables: changes by others cannot be watched");
@@ -711,8 +739,11 @@ static void nft_free(struct nft *n)
         drop(n, map_value(e));
     map_deinit(&n->vips);
     free(n->dirty);
+    nft_flows_close(&n->flows);
     nft_socket_close(&n->watch);
     nft_socket_close(&n->socket);
+    if (n->ready_fd >= 0)
+        close(n->ready_fd);
     free(n);
 }
 
@@ -720,6 +751,8 @@ static void nft_close(struct lb_plane *p, bool is_final)
 {
     struct nft *n = of(p);
     struct err err = {0};
+    while (nft_flows_step(&n->flows, &err) > 0 && is_readable(nft_flows_fd(&n->flows)))
+        ; /* nobody would do the rest */
     if (is_final && remove_table(&n->socket, n->table, &err) < 0)
         log_warning("%s", err.text);
     nft_free(n);
@@ -732,6 +765,7 @@ static const struct lb_plane_ops ops = {
     .problem = nft_problem,
     .counters = nft_counters,
     .watch_fd = nft_watch_fd,
+    .advance = nft_advance,
     .close = nft_close,
 };
 
@@ -777,15 +811,27 @@ static int try_rules(struct nft *n, struct err *err)
     return result == -ENOENT || result == -EAFNOSUPPORT || result == -EINVAL ? -EOPNOTSUPP : result;
 }
 
+static int open_flows(struct nft *n, struct err *err)
+{
+    n->ready_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (n->ready_fd < 0)
+        return err_sys(err, -errno, "epoll");
+    int result = nft_flows_open(&n->flows, &n->socket, leads, n, err);
+    result = result < 0 ? result : watch_for(n, nft_flows_fd(&n->flows));
+    return result < 0 ? err_wrap(err, result, "conntrack") : 0;
+}
+
 int lb_plane_nft_new(const struct lb_nft_config *config, struct lb_plane **out, struct err *err)
 {
     struct err why = {0};
     struct nft *n = xcalloc(1, sizeof(*n));
     n->plane.ops = &ops;
     n->udp_timeout_ms = config->udp_timeout_ms;
+    n->ready_fd = -1;
     map_init(&n->vips);
     int result = name_table(config->instance, n->table, err);
     result = result < 0 ? result : open_nf_tables(&n->socket, err);
+    result = result < 0 ? result : open_flows(n, err);
     if (result == 0 && n->udp_timeout_ms > 0 && try_rules(n, &why) < 0) {
         n->udp_timeout_ms = 0; /* if that was it */
         result = try_rules(n, err);

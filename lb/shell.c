@@ -160,12 +160,14 @@ static void on_repair_timer(void *ctx)
     loop_timer_start(s->repair_timer, LB_REPAIR_INTERVAL_MS);
 }
 
-/* Somebody else has changed what is ours in the kernel. Repair looks at what is there, and takes the notice away. */
+/* When somebody else has changed what is ours in the kernel, repair looks at what is there, and takes the notice away. */
 static void on_plane_watch(void *ctx, int fd, unsigned ready)
 {
     struct lb_shell *s = ctx;
     (void)fd;
     (void)ready;
+    if (!s->plane->ops->advance(s->plane))
+        return;
     loop_fd_set(s->plane_watch, 0);
     loop_timer_start(s->repair_timer, WATCH_PAUSE_MS);
 }

@@ -149,6 +149,23 @@ static inline void remove_one(struct lb_plane *p, const struct lb_endpoint *vip)
     p->ops->apply(p, &c, 1);
 }
 
+static inline bool is_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
+/* What is done in slices, to its end. How many there were. */
+static inline unsigned advance_all(struct lb_plane *p)
+{
+    unsigned slices = 0;
+    while (is_readable(p->ops->watch_fd(p))) {
+        assert_false(p->ops->advance(p));
+        assert_true(++slices < 100000);
+    }
+    return slices;
+}
+
 static inline void echo_over(int client, int server)
 {
     char byte = 'x', got = 0;

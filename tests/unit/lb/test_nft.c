@@ -145,13 +145,16 @@ static void udp_works(const char *vip_ip, const char *backend_ip)
     (void)recv(client, &byte, 1, 0);
     start_servers(&s, LB_UDP, backend_ip, 2);
     apply_one(p, &vip, &s);
+    (void)advance_all(p);
     int which = exchange_udp(client, &s);
     for (int i = 0; i < 10; i++)
         assert_int_equal(exchange_udp(client, &s), which);
-    s.backends[which].is_draining = true; /* the flow goes to the other at once */
+    s.backends[which].is_draining = true; /* the flow goes to the other, when the shell has let the plane go on */
     apply_one(p, &vip, &s);
+    (void)advance_all(p);
     assert_int_equal(exchange_udp(client, &s), 1 - which);
     apply_one(p, &vip, NULL);
+    (void)advance_all(p);
     assert_int_equal(send(client, &byte, 1, 0), -1); /* a packet that is refused before it has left tells its sender so */
     assert_int_equal(errno, EPERM);
     close(client);
@@ -174,13 +177,127 @@ static void test_udp_ipv6(void **state)
         udp_works("fd01:c::2", "::1");
 }
 
-/* -- others, and former ones ------------------------------------------------------------------------------------- */
+/* -- UDP flows among many others ---------------------------------------------------------------------------------- */
 
-static bool is_readable(int fd)
+static double now_ms(void)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, 0) == 1;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
+
+/* Nobody answers; the kernel remembers each for some time. */
+static void make_flows(uint16_t count)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    for (uint16_t port = 20000; port < 20000 + count; port++) {
+        struct lb_endpoint to = lb_endpoint_of_ipv4(LB_UDP, 0x7f000002, port);
+        struct sockaddr_storage a;
+        socklen_t len = lb_endpoint_to_sockaddr(&to, &a);
+        (void)sendto(fd, "x", 1, 0, (struct sockaddr *)&a, len);
+    }
+    close(fd);
+}
+
+static void test_flows_end_in_slices(void **state)
+{
+    struct servers s;
+    (void)state;
+    if (!enter_namespace())
+        return;
+    struct lb_plane *p = open_plane("t");
+    struct lb_routes *routes = vip_routes();
+    struct lb_endpoint vip = endpoint(LB_UDP, "11.0.0.2", 53), other = endpoint(LB_UDP, "11.0.0.3", 53);
+    start_servers(&s, LB_UDP, "127.0.0.1", 2);
+    apply_one(p, &vip, &s);
+    apply_one(p, &other, &s);
+    (void)advance_all(p);
+    int client = open_socket(&vip, false), second = open_socket(&other, false);
+    int which = exchange_udp(client, &s), which_second = exchange_udp(second, &s);
+    make_flows(20000);
+    s.backends[which].is_draining = true;
+    double started = now_ms();
+    apply_one(p, &vip, &s);
+    double applied = now_ms() - started, longest = 0, all = 0;
+    assert_int_equal(exchange_udp(client, &s), which); /* nobody has looked yet */
+    unsigned slices = 0;
+    assert_false(p->ops->advance(p));
+    s.backends[which].is_draining = false; /* a change while a look is under way gets one of its own */
+    s.backends[which_second].is_draining = true;
+    apply_one(p, &other, &s);
+    for (; is_readable(p->ops->watch_fd(p)); slices++) {
+        started = now_ms();
+        assert_false(p->ops->advance(p));
+        double took = now_ms() - started;
+        longest = took > longest ? took : longest;
+        all += took;
+    }
+    printf("20,000 other flows: applied in %.2f ms, %u slices of %.2f ms, the longest %.2f ms\n", applied, slices,
+           all / slices, longest);
+    assert_in_range(slices, 2 * 20, 2 * 20000);
+    assert_int_equal(exchange_udp(client, &s), 1 - which);
+    assert_int_equal(exchange_udp(second, &s), 1 - which_second);
+    apply_one(p, &vip, &s);
+    p->ops->close(p, true);
+    close(client);
+    close(second);
+    stop_servers(&s);
+    (void)lb_routes_free(routes, true);
+}
+
+/* An lb that is killed leaves its table. Another process, so that it is really killed. */
+static void leave_behind(const struct lb_endpoint *vips, size_t count, const struct servers *s)
+{
+    int ready[2];
+    char byte = 0;
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        struct lb_plane *p = open_plane("t");
+        for (size_t i = 0; i < count; i++)
+            apply_one(p, &vips[i], s);
+        (void)!write(ready[1], &byte, 1);
+        for (;;)
+            pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+/* An lb that was killed before it came to the flows: the next one does it with its first plan, although nothing is to be
+ * changed. */
+static void test_flows_after_a_take_over(void **state)
+{
+    struct servers s;
+    (void)state;
+    if (!enter_namespace())
+        return;
+    struct lb_plane *first = open_plane("first"); /* so that the kernel remembers flows already */
+    first->ops->apply(first, NULL, 0);
+    struct lb_routes *routes = vip_routes();
+    struct lb_endpoint vip = endpoint(LB_UDP, "11.0.0.2", 53);
+    int client = open_socket(&vip, false);
+    assert_int_equal(send(client, "x", 1, 0), 1); /* to nowhere */
+    (void)recv(client, &(char){0}, 1, 0);
+    start_servers(&s, LB_UDP, "127.0.0.1", 1);
+    leave_behind(&vip, 1, &s);
+    struct lb_plane *p = open_plane("t");
+    apply_one(p, &vip, &s);
+    (void)advance_all(p);
+    assert_int_equal(exchange_udp(client, &s), 0);
+    p->ops->close(p, true);
+    first->ops->close(first, true);
+    close(client);
+    stop_servers(&s);
+    (void)lb_routes_free(routes, true);
+}
+
+/* -- others, and former ones ------------------------------------------------------------------------------------- */
 
 static void test_repair(void **state)
 {
@@ -228,30 +345,6 @@ static void test_repair(void **state)
     p->ops->close(p, true);
     assert_int_equal(tables(), 0);
     (void)lb_routes_free(routes, true);
-}
-
-/* An lb that is killed leaves its table. Another process, so that it is really killed. */
-static void leave_behind(const struct lb_endpoint *vips, size_t count, const struct servers *s)
-{
-    int ready[2];
-    char byte = 0;
-    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        struct lb_plane *p = open_plane("t");
-        for (size_t i = 0; i < count; i++)
-            apply_one(p, &vips[i], s);
-        (void)!write(ready[1], &byte, 1);
-        for (;;)
-            pause();
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-    assert_int_equal(waitpid(pid, NULL, 0), pid);
-    close(ready[0]);
-    close(ready[1]);
 }
 
 static void test_take_over(void **state)
@@ -573,13 +666,6 @@ static void test_the_first_error_is_told(void **state)
 
 /* -- many -------------------------------------------------------------------------------------------------------- */
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
 static void take_total(void *ctx, const struct lb_endpoint *backend, const struct lb_counters *c)
 {
     assert_int_equal(c->connections, 0);
@@ -673,6 +759,8 @@ int main(void)
         cmocka_unit_test(test_tcp_ipv6),
         cmocka_unit_test(test_udp),
         cmocka_unit_test(test_udp_ipv6),
+        cmocka_unit_test(test_flows_end_in_slices),
+        cmocka_unit_test(test_flows_after_a_take_over),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_take_over),
         cmocka_unit_test(test_two_instances),

@@ -177,6 +177,7 @@ static void test_udp_flows(void **state)
     struct lb_endpoint vip = endpoint(LB_UDP, "11.0.0.2", 53);
     start_servers(&s, LB_UDP, "127.0.0.1", 1);
     apply_one(p, &vip, &s);
+    (void)advance_all(p);
     for (int i = 0; i < 3; i++) {
         int client = open_socket(&vip, false);
         for (int k = 0; k < 5; k++)
