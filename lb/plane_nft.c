@@ -60,6 +60,7 @@ struct nft {
     bool has_ipv6;       /* the machine */
     bool had_plan;       /* and carried it out */
     bool must_rebuild;   /* the fixed part is not there as it should be */
+    bool is_doubtful;    /* a listing was wrong; there is no second one yet that agrees with what we have */
     bool was_touched;    /* somebody else has changed our table, or we may have missed that */
     uint32_t generation; /* of nf_tables, when we last knew all */
     char problem[512];   /* of the VIPs that are dirty after a transaction */
@@ -547,11 +548,13 @@ static int commit(struct nft *n, struct err *err)
 }
 
 /* A listing is not exact while the kernel moves a map to a larger table: it may leave elements out, and says nothing. Then
- * what is put as new is there, or what is taken away is not, and the whole is looked at again. */
+ * what is put as new is there, or what is taken away is not, and the whole is looked at again. What is obsolete and was
+ * left out makes no such trouble; so when there was trouble, repair looks once more, until it finds nothing to be done. */
 static int load_and_commit(struct nft *n, struct err *err)
 {
     int result = -EEXIST;
     for (int i = 0; i < LOADS_MAX && (result == -EEXIST || result == -ENOENT); i++) {
+        n->is_doubtful |= i > 0;
         result = load(n, err);
         result = result < 0 ? result : commit(n, err);
     }
@@ -580,8 +583,10 @@ static void nft_apply(struct lb_plane *p, const struct lb_change *changes, size_
     }
     n->has_ipv6 = nft_has_ipv6();
     result = result < 0 ? result : commit(n, &err);
-    if (result < 0) /* not as we thought it to be */
+    if (result < 0) { /* not as we thought it to be */
+        n->is_doubtful = true;
         result = load_and_commit(n, &err);
+    }
     if (result < 0)
         remember_problem(n, &err);
 }
@@ -622,7 +627,7 @@ static int nft_repair(struct lb_plane *p, struct err *err)
     int result = nft_generation(&n->socket, &generation);
     if (result < 0)
         return err_sys(err, result, "nf_tables");
-    if (n->is_loaded && n->dirty_count == 0 && (generation == n->generation || !n->was_touched)) {
+    if (n->is_loaded && !n->is_doubtful && n->dirty_count == 0 && (generation == n->generation || !n->was_touched)) {
         n->generation = generation; /* nothing happened, or only to others' tables */
         n->was_touched = false;
         return 0;
@@ -634,6 +639,7 @@ static int nft_repair(struct lb_plane *p, struct err *err)
         remember_problem(n, &why);
         return err_set(err, result, "%s", why.text);
     }
+    n->is_doubtful = result > 0 && n->is_doubtful;
     return result;
 }
 

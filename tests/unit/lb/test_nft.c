@@ -383,6 +383,53 @@ static void test_take_over(void **state)
     (void)lb_routes_free(routes, true);
 }
 
+/* Takes the notices of what was changed out of the plane's socket: as if the listing had been wrong by itself. */
+static void steal_notices(void)
+{
+    for (int fd = 3; fd < 64; fd++) {
+        char buffer[8192];
+        int protocol = 0, domain = 0;
+        uint32_t groups = 0;
+        socklen_t len = sizeof(protocol), domain_len = sizeof(domain), groups_len = sizeof(groups);
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) < 0 || domain != AF_NETLINK ||
+            getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 || protocol != NETLINK_NETFILTER ||
+            getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, &groups, &groups_len) < 0 || groups == 0)
+            continue;
+        while (recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
+            ;
+    }
+}
+
+static void test_a_second_look(void **state)
+{
+    struct servers s;
+    (void)state;
+    if (!enter_namespace())
+        return;
+    struct lb_plane *p = open_plane("t");
+    struct lb_endpoint vip = endpoint(LB_TCP, "11.0.0.1", 80);
+    start_servers(&s, LB_TCP, "127.0.0.1", 2);
+    apply_one(p, &vip, &s);
+    meddle("muster_t", "slot4");
+    steal_notices();
+    assert_int_equal(p->ops->repair(p, NULL), 0); /* nothing makes it look */
+    s.count = 1;
+    apply_one(p, &vip, &s); /* cannot be carried out as thought */
+    meddle("muster_t", "slot4");
+    steal_notices();
+    assert_int_equal(p->ops->repair(p, NULL), 1);
+    meddle("muster_t", "vip4");
+    steal_notices();
+    assert_int_equal(p->ops->repair(p, NULL), 1);
+    assert_int_equal(p->ops->repair(p, NULL), 0); /* two agree */
+    meddle("muster_t", "vip4");
+    steal_notices();
+    assert_int_equal(p->ops->repair(p, NULL), 0);
+    s.count = 2;
+    stop_servers(&s);
+    p->ops->close(p, true);
+}
+
 static void test_two_instances(void **state)
 {
     struct servers s;
@@ -763,6 +810,7 @@ int main(void)
         cmocka_unit_test(test_flows_after_a_take_over),
         cmocka_unit_test(test_repair),
         cmocka_unit_test(test_take_over),
+        cmocka_unit_test(test_a_second_look),
         cmocka_unit_test(test_two_instances),
         cmocka_unit_test(test_another_machine),
         cmocka_unit_test(test_a_loopback_vip_of_another_machine),
