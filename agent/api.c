@@ -38,14 +38,17 @@ bool agent_api_accept(struct http_exchange *x, const struct http_message *reques
     return true;
 }
 
+/* Authentication comes first (facts: mesos 0.3). True: path is ours, and the request was answered or is being so. */
 static bool dispatch(struct agent_shell *s, struct http_exchange *x, const struct http_message *request, const char *path)
 {
     if (strcmp(path, "/api/v1/executor") == 0) {
-        agent_api_executor(s, x, request);
+        if (agent_access_pass(&s->access, path, x, request))
+            agent_api_executor(s, x, request);
         return true;
     }
     if (strcmp(path, "/api/v1") == 0) {
-        agent_api_operator(s, x, request);
+        if (agent_access_pass(&s->access, path, x, request))
+            agent_api_operator(s, x, request);
         return true;
     }
     return agent_api_legacy(s, x, request, path);

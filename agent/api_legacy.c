@@ -384,6 +384,8 @@ bool agent_api_legacy(struct agent_shell *s, struct http_exchange *x, const stru
     for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
         if (strcmp(path, endpoints[i].path) != 0)
             continue;
+        if (!agent_access_pass(&s->access, path, x, request))
+            return true;
         struct reply r = {.shell = s, .x = x, .request = request, .arena = arena_new(SIZE_MAX / 2)};
         buf_init(&r.out, (size_t)256 << 20);
         json_writer_init(&r.w, &r.out);

@@ -187,6 +187,11 @@ static void on_done(void *ctx, const struct http_message *response, int error, c
             return;
         snprintf(why, sizeof(why), "%s:%u leads elsewhere, to where this agent cannot follow (%.100s)", c->target.ip,
                  c->target.port, http_header(response, "Location") ? http_header(response, "Location") : "nowhere");
+    } else if (response->status == 401 || response->status == 403) {
+        snprintf(why, sizeof(why), "%s:%u lets no such agent in: %s", c->target.ip, c->target.port,
+                 response->status == 403                 ? "its --acls do not let the principal of --credential register"
+                 : c->shell->options->credential != NULL ? "it does not know the --credential of this agent"
+                                                         : "it wants a --credential");
     } else {
         snprintf(why, sizeof(why), "%s:%u answered %d %s%s", c->target.ip, c->target.port, response->status,
                  http_reason(response->status), response->status == 503 ? " (no leader yet)" : "");
@@ -196,14 +201,16 @@ static void on_done(void *ctx, const struct http_message *response, int error, c
 
 static void start_call(struct agent_connect *c)
 {
-    static const struct http_header headers[] = {{"Connection", "Upgrade"}, {"Upgrade", LINK_PROTOCOL}};
+    const char *authorization = c->shell->access.master_authorization;
+    const struct http_header headers[] = {
+        {"Connection", "Upgrade"}, {"Upgrade", LINK_PROTOCOL}, {"Authorization", authorization}};
     static const struct http_callbacks callbacks = {.done = on_done, .upgraded = on_upgraded};
     struct http_request r = {.ip = c->target.ip,
                              .port = c->target.port,
                              .method = "GET",
                              .target = "/link",
                              .headers = headers,
-                             .header_count = 2,
+                             .header_count = authorization != NULL ? 3 : 2,
                              .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                              .timeout_ms = ANSWER_TIMEOUT_MS,
                              .fresh_connection = true};

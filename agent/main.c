@@ -77,8 +77,6 @@ static int choose_address(const struct agent_options *o, const char **ip, struct
         return err_set(err, -EINVAL, "--advertise_ip %.100s is not an IP address", advertised);
     if (strcmp(advertised, "0.0.0.0") == 0 || strcmp(advertised, "::") == 0)
         return err_set(err, -EINVAL, "--ip %s is no address that others can reach: name one by --advertise_ip", o->ip);
-    if (strncmp(o->ip, "127.", 4) != 0 && strcmp(o->ip, "::1") != 0)
-        log_warning("listening on %s without authentication: everyone who reaches it can read sandboxes", o->ip);
     *ip = advertised;
     return 0;
 }
@@ -224,6 +222,7 @@ static void close_all(struct program *p)
     if (s->core != NULL)
         agent_shell_stop(s);
     s->metrics = metrics_free(s->metrics);
+    agent_access_deinit(&s->access);
     (void)loop_signal_remove(p->term);
     (void)loop_signal_remove(p->interrupt);
     (void)loop_signal_remove(p->user);
@@ -242,6 +241,9 @@ static int run(struct program *p, struct err *err)
         return rc;
     s->hostname = hostname;
     s->options = &p->options;
+    rc = agent_access_init(&s->access, &p->options, err);
+    if (rc != 0)
+        return rc;
     s->loop = loop_ev_new();
     if (s->loop == NULL)
         return err_sys(err, -errno, "event loop");
@@ -278,6 +280,10 @@ int agent_main(int argc, char **argv)
     }
     if (rc == 0 && log_parse_level(p.options.logging_level, &level) != 0)
         rc = err_set(&err, -EINVAL, "--logging_level %.40s: DEBUG, INFO, WARNING or ERROR", p.options.logging_level);
+    if (rc == 0 && strcmp(p.options.http_authenticators, "basic") != 0)
+        rc = err_set(&err, -EINVAL, "--http_authenticators: '%.100s' is not basic", p.options.http_authenticators);
+    if (rc == 0 && strcmp(p.options.authorizer, "local") != 0)
+        rc = err_set(&err, -EINVAL, "--authorizer: '%.100s' is not local", p.options.authorizer);
     if (rc != 0) {
         fprintf(stderr, "muster agent: %s\n", err.text);
         options_free(agent_option_defs, agent_option_count, &p.options);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "agent/access.h"
 #include "agent/options.h"
 #include "agent/state.h"
 #include "common/base/metrics.h"
@@ -21,6 +22,7 @@ struct agent_dirs;    /* directories.c */
 struct agent_shell {
     struct loop *loop;
     const struct agent_options *options;
+    struct agent_access access; /* initialised and released by the owner */
     const char *ip; /* advertised */
     const char *hostname;
     const char *work_dir; /* absolute */

@@ -44,6 +44,10 @@ void master_shell_on_link_request(struct master_shell *s, struct http_exchange *
         http_reply_text(x, 426, "This is for agents: it needs an upgrade to %s", LINK_PROTOCOL);
         return;
     }
+    if (!auth_allows(s->access.acls, auth_subject_of(x)->principal, AUTH_REGISTER_AGENT, NULL)) {
+        http_reply_text(x, 403, "This agent may not register");
+        return;
+    }
     /* "ip:port", with brackets around an IPv6 address */
     char peer[80];
     (void)snprintf(peer, sizeof(peer), "%s", http_exchange_peer(x));
