@@ -119,6 +119,23 @@ static int start_server(struct program *p, struct err *err)
     return http_server_start(s->loop, &socket_config, agent_api_handle, s, &s->socket_server, err);
 }
 
+/* What containers must not see beside the agent's own folders. */
+static const char **list_hidden(struct program *p, size_t *count)
+{
+    const struct agent_options *o = &p->options;
+    const char *secrets[] = {o->credential, o->http_credentials};
+    size_t secret_count = sizeof(secrets) / sizeof(secrets[0]), n = 0;
+    char *list = arena_strdup(p->arena, o->hidden_paths != NULL ? o->hidden_paths : ""), *save = NULL;
+    const char **out = arena_new_array(p->arena, const char *, secret_count + strlen(list) / 2 + 1);
+    for (size_t i = 0; i < secret_count; i++)
+        if (secrets[i] != NULL)
+            out[n++] = strncmp(secrets[i], "file://", 7) == 0 ? secrets[i] + 7 : secrets[i];
+    for (char *one = strtok_r(list, ",", &save); one != NULL; one = strtok_r(NULL, ",", &save))
+        out[n++] = one;
+    *count = n;
+    return out;
+}
+
 static int open_ports(struct program *p, struct err *err)
 {
     struct agent_shell *s = &p->shell;
@@ -147,11 +164,15 @@ static int open_ports(struct program *p, struct err *err)
         rc = agent_dirs_new(s, &s->dirs, err);
     if (rc != 0)
         return rc;
+    size_t hidden_count;
+    const char **hidden = list_hidden(p, &hidden_count);
     struct container_config containers = {.events = {.started = agent_shell_started, .ended = agent_shell_ended},
                                           .events_ctx = s,
                                           .work_dir = work_dir,
                                           .runtime_dir = p->runtime_dir,
                                           .cgroup_root = o->cgroups_root,
+                                          .hidden = hidden,
+                                          .hidden_count = hidden_count,
                                           .visible_dir = p->socket_dir};
     rc = container_launcher_open(s->loop, &containers, &s->launcher, err);
     if (rc != 0)

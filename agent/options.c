@@ -56,6 +56,8 @@ const struct option_def agent_option_defs[] = {
      0, 0, 0},
     {"credential", OPTION_STRING, AT(credential), NULL,
      "File with the principal and secret that the agent shows to its master.", 0, 0, 0},
+    {"hidden_paths", OPTION_STRING, AT(hidden_paths), NULL,
+     "Folders and files that no container sees, path,path; the files of credentials are always among them.", 0, 0, 0},
     {"authorizer", OPTION_STRING, AT(authorizer), "local", "Who decides what a principal may do: local, by --acls.", 0, 0,
      0},
     {"acls", OPTION_STRING, AT(acls), NULL, "File, or JSON text, that says which principal may do what.", 0, 0, 0},

@@ -19,6 +19,7 @@ struct agent_options {
     bool authenticate_http_readonly, authenticate_http_readwrite;
     char *http_authenticators, *authorizer;
     char *http_credentials, *credential, *acls; /* files */
+    char *hidden_paths;
     char *logging_level;
 };
 

@@ -33,6 +33,9 @@ struct container_config {
     /* A folder that containers see at its own path although it is inside the hidden ones, read-only: for the socket that
      * executors connect to. A folder and not the socket, so that a socket made anew is seen too. NULL: none. */
     const char *visible_dir;
+    /* Further folders and files that containers do not see, absolute paths: secrets of the agent and of its cluster. */
+    const char *const *hidden;
+    size_t hidden_count;
     const char *cgroup_root; /* containers live in <hierarchy>/<cgroup_root>/<container id>; NULL: "muster" */
     /* The program that is run as `PROGRAM fetch ...` for what the small helper cannot do itself (network, archives); it
      * must call container_fetch_main. NULL: the running program. */

@@ -281,10 +281,11 @@ void container_launcher_complete_spec(struct container_launcher *l, Muster__Cont
         h->v2 = from->v2;
     }
     spec->visible = l->visible_dir;
-    spec->n_hidden = 2;
-    spec->hidden = arena_new_array(arena, char *, 2);
-    spec->hidden[0] = l->real_work_dir;
-    spec->hidden[1] = l->runtime_dir;
+    spec->hidden = arena_new_array(arena, char *, 2 + l->hidden_count);
+    spec->hidden[spec->n_hidden++] = l->real_work_dir;
+    spec->hidden[spec->n_hidden++] = l->runtime_dir;
+    for (size_t i = 0; i < l->hidden_count; i++)
+        spec->hidden[spec->n_hidden++] = l->hidden[i];
     if (l->isolation & LAUNCHER_SECCOMP) {
         spec->has_seccomp = 1;
         spec->seccomp.data = l->seccomp;
@@ -526,6 +527,9 @@ static void on_close(struct launcher *base)
     close_fd(l->image_fd);
     close_fd(l->fetch_fd);
     close_fd(l->lock_fd);
+    for (size_t i = 0; i < l->hidden_count; i++)
+        free(l->hidden[i]);
+    free(l->hidden);
     free(l->work_dir);
     free(l->real_work_dir);
     free(l->runtime_dir);
@@ -563,6 +567,22 @@ static int make_folder(const char *path, mode_t mode, char **out, struct err *er
         return err_set(err, -EINVAL, "folder %s: must not be the root", path);
     }
     *out = real;
+    return 0;
+}
+
+static int take_hidden(struct container_launcher *l, const struct container_config *config, struct err *err)
+{
+    l->hidden = xcalloc(config->hidden_count + 1, sizeof(*l->hidden));
+    for (size_t i = 0; i < config->hidden_count; i++) {
+        char *real = config->hidden[i][0] == '/' ? realpath(config->hidden[i], NULL) : NULL;
+        if (real == NULL && config->hidden[i][0] == '/')
+            return err_sys(err, -errno, "hidden path %s", config->hidden[i]);
+        if (real == NULL || strcmp(real, "/") == 0) {
+            free(real);
+            return err_set(err, -EINVAL, "hidden path \"%s\": neither absolute nor below the root", config->hidden[i]);
+        }
+        l->hidden[l->hidden_count++] = real;
+    }
     return 0;
 }
 
@@ -605,6 +625,8 @@ static int open_all(struct container_launcher *l, const struct container_config 
         rc = make_folder(config->runtime_dir, 0700, &l->runtime_dir, err);
     if (rc == 0 && config->visible_dir != NULL)
         rc = make_folder(config->visible_dir, 0755, &l->visible_dir, err);
+    if (rc == 0)
+        rc = take_hidden(l, config, err);
     if (rc == 0)
         rc = open_runtime(l, err);
     if (rc == 0)

@@ -44,6 +44,8 @@ struct container_launcher {
     struct loop *loop;
     struct launcher_events events;
     void *events_ctx;
+    char **hidden; /* beside work_dir and runtime_dir */
+    size_t hidden_count;
     char *work_dir, *real_work_dir, *runtime_dir, *visible_dir, *cgroup_root;
     int64_t fetch_bytes_max, fetch_timeout_ms;
     struct container_cgroups cgroups;

@@ -253,18 +253,31 @@ static int show(const Muster__Container__Spec *spec, int tree, const char *path,
     return rc < 0 ? err_sys(err, rc, "mount %s", path) : 0;
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int hide(const struct child_plan *p, int sandbox_tree, int visible_tree, struct err *err)
 {
     const Muster__Container__Spec *spec = p->spec;
-    for (size_t i = 0; i < spec->n_hidden; i++) {
-        if (!is_covered(spec, i) && mount("tmpfs", spec->hidden[i], "tmpfs", quiet, "size=64k,mode=755") < 0)
-            return err_sys(err, -errno, "mount %s: hide", spec->hidden[i]);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < spec->n_hidden; i++) {
+        if (is_covered(spec, i))
+            continue;
+        if (!is_folder(spec->hidden[i]))
+            rc = mask(spec->hidden[i], err);
+        else if (mount("tmpfs", spec->hidden[i], "tmpfs", quiet, "size=64k,mode=755") < 0)
+            rc = err_sys(err, -errno, "mount %s: hide", spec->hidden[i]);
     }
-    int rc = show(spec, sandbox_tree, spec->sandbox, err);
+    if (rc < 0)
+        return rc;
+    rc = show(spec, sandbox_tree, spec->sandbox, err);
     if (rc == 0 && visible_tree >= 0)
         rc = show(spec, visible_tree, spec->visible, err);
     for (size_t i = 0; rc == 0 && i < spec->n_hidden; i++)
-        if (!is_covered(spec, i))
+        if (!is_covered(spec, i) && is_folder(spec->hidden[i]))
             rc = make_read_only(spec->hidden[i], false, err);
     return rc;
 }
