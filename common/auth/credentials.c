@@ -149,7 +149,7 @@ static bool looks_like_json(const char *text, size_t len)
     return i < len && (text[i] == '{' || text[i] == '[');
 }
 
-int auth_credentials_parse(const char *text, size_t len, struct auth_credentials **out, struct err *err)
+static struct auth_credentials *credentials_new(void)
 {
     struct auth_credentials *c = xcalloc(1, sizeof(*c));
     uint8_t key[AUTH_DIGEST_BYTES];
@@ -157,6 +157,26 @@ int auth_credentials_parse(const char *text, size_t len, struct auth_credentials
     c->digest = auth_digest_new(key, sizeof(key));
     explicit_bzero(key, sizeof(key));
     map_init(&c->principals);
+    return c;
+}
+
+int auth_credentials_of_pair(const char *pair, struct auth_credentials **out, struct err *err)
+{
+    const char *colon = strchr(pair, ':');
+    if (colon == NULL)
+        return err_set(err, -EINVAL, "not principal:secret");
+    const struct pair p = {pair, colon + 1, (size_t)(colon - pair), strlen(colon + 1)};
+    int r = check_pair(&p, err);
+    if (r < 0)
+        return r;
+    *out = credentials_new();
+    add(*out, &p);
+    return 0;
+}
+
+int auth_credentials_parse(const char *text, size_t len, struct auth_credentials **out, struct err *err)
+{
+    struct auth_credentials *c = credentials_new();
     int r;
     if (looks_like_json(text, len)) {
         json_t *root = read_json(text, len, err);

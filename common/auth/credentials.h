@@ -22,6 +22,8 @@ struct auth_credentials;
  * not carry it. A principal may have several secrets, so that they can be changed without an outage. Errors never repeat a
  * secret. */
 int auth_credentials_parse(const char *text, size_t len, struct auth_credentials **out, struct err *err);
+/* The table of one pair, `principal:secret`. */
+int auth_credentials_of_pair(const char *pair, struct auth_credentials **out, struct err *err);
 struct auth_credentials *auth_credentials_free(struct auth_credentials *c);
 size_t auth_credentials_count(const struct auth_credentials *c);
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/auth/file.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "common/base/ready.h"
@@ -109,28 +110,87 @@ static void on_first_turn(void *ctx)
     s->ready_watch = loop_before_sleep_remove(s->ready_watch);
     log_info("%s serves at http://%s:%u with state in %s", s->role->name, s->options->http_address,
              http_server_port(s->server), s->options->work_dir);
-    if (!is_loopback(s->options->http_address))
+    if (!is_loopback(s->options->http_address) && s->credentials == NULL)
         log_warning("whoever reaches %s can run commands on this cluster: the API asks for no password",
                     s->options->http_address);
     ready_notify(s->options->http_address, http_server_port(s->server));
 }
 
+/* -- who is let in, and who we are ------------------------------------------------------------------------------ */
+
+static void warn_of_readers(const char *flag, bool is_exposed)
+{
+    if (is_exposed)
+        log_warning("--%s: everybody on this machine can read the file; its mode should be 0600", flag);
+}
+
+/* A file of credentials, or user:password as Marathon takes it. */
+static int load_credentials(struct kit_shell *s, struct err *err)
+{
+    const char *value = kit_non_empty(s->options->http_credentials);
+    bool is_exposed = false;
+    int r = 0;
+    if (value != NULL && value[0] != '/' && strncmp(value, "file://", 7) != 0) {
+        r = auth_credentials_of_pair(value, &s->credentials, err);
+        log_warning("--http_credentials: everybody who can list processes sees the password; name a file instead");
+    } else if (value != NULL) {
+        r = auth_credentials_load(value, &s->credentials, &is_exposed, err);
+    }
+    warn_of_readers("http_credentials", is_exposed);
+    return r < 0 ? err_wrap(err, r, "--http_credentials") : 0;
+}
+
+/* The whole file is the secret, but for the end of its line. */
+static int load_secret(struct kit_options *o, struct err *err)
+{
+    struct auth_file f;
+    if (kit_non_empty(o->secret_file) == NULL)
+        return 0;
+    if (kit_non_empty(o->secret) != NULL)
+        return err_set(err, -EINVAL,
+                       "--mesos_authentication_secret and --mesos_authentication_secret_file exclude each other");
+    int r = auth_file_read(o->secret_file, &f, err);
+    if (r < 0)
+        return err_wrap(err, r, "--mesos_authentication_secret_file");
+    warn_of_readers("mesos_authentication_secret_file", f.is_exposed);
+    f.text[strcspn(f.text, "\r\n")] = '\0';
+    free(o->secret);
+    o->secret = xstrdup(f.text);
+    auth_file_deinit(&f);
+    return 0;
+}
+
+static void on_request(void *ctx, struct http_exchange *x, const struct http_message *request)
+{
+    struct kit_shell *s = ctx;
+    const struct auth_gate gate = {.credentials = s->credentials};
+    if (s->credentials == NULL || auth_gate_pass(&gate, s->options->http_realm, x, request))
+        s->role->handle(s, x, request);
+}
+
+/* -- life ------------------------------------------------------------------------------------------------------- */
+
 static int start(struct kit_shell *s, struct err *err)
 {
     struct kit_options *o = s->options;
+    int result = load_credentials(s, err);
+    if (result == 0)
+        result = load_secret(o, err);
+    if (result != 0)
+        return result;
     if (o->hostname == NULL) {
         char name[256] = "localhost";
         (void)gethostname(name, sizeof(name) - 1); /* the default stays */
         o->hostname = xstrdup(name);
     }
-    int result = open_store(s, err);
+    result = open_store(s, err);
     if (result != 0)
         return result;
     s->timer = loop_timer_add(s->loop, on_timer, s);
     s->leave_timer = loop_timer_add(s->loop, on_leave, s);
     s->streams = event_streams_new(s->loop, (size_t)o->event_stream_max_outstanding_messages);
     struct http_server_config server = {.ip = o->http_address, .port = o->http_port};
-    result = http_server_start(s->loop, &server, s->role->handle, s, &s->server, err);
+    result = http_server_start(s->loop, &server, on_request, s, &s->server, err);
     if (result != 0)
         return result;
     (void)snprintf(s->address, sizeof(s->address), "%s:%u", o->hostname, http_server_port(s->server)); /* names fit */
@@ -150,6 +210,7 @@ static void stop(struct kit_shell *s)
     s->role->stop(s);
     (void)loop_timer_remove(s->timer);
     (void)loop_timer_remove(s->leave_timer);
+    s->credentials = auth_credentials_free(s->credentials);
     map_deinit(&s->requests);
 }
 

@@ -7,6 +7,7 @@
 #include "common/base/err.h"
 #include "common/base/map.h"
 #include "common/base/options.h"
+#include "common/auth/gate.h"
 #include "common/http/server.h"
 #include "common/port/loop.h"
 #include "common/port/store.h"
@@ -18,7 +19,7 @@ struct kit_shell;
 
 struct kit_options { /* flags that every framework has, see kit_check_options */
     char *master, *zk, *work_dir, *http_address, *hostname, *webui_url, *framework_name, *mesos_role, *mesos_user;
-    char *principal, *secret, *log_level;
+    char *principal, *secret, *secret_file, *http_credentials, *http_realm, *log_level;
     uint16_t http_port;
     bool checkpoint, ha;
     int64_t failover_timeout_s, min_revive_offers_interval, event_stream_max_outstanding_messages;
@@ -53,6 +54,7 @@ struct kit_shell {
     struct store *store;
     struct sdk_scheduler *scheduler;
     struct http_server *server;
+    struct auth_credentials *credentials; /* NULL: everybody is let in */
     struct event_streams *streams;
     struct map requests; /* request id -> exchange that waits for its reply */
     request_id last_request;
