@@ -61,6 +61,9 @@ const struct cluster_role *cluster_find(const struct cluster *c, const char *nam
 /* Start time of a process, 0 when it does not run (or is a zombie). */
 uint64_t cluster_process_start(int64_t pid);
 bool cluster_process_is(int64_t pid, uint64_t start_time);
+/* The credential of the person who rules a cluster that was started with --secure: DIR/secrets/operator. */
+#define CLUSTER_SECRETS "secrets"
+#define CLUSTER_OPERATOR "operator"
 /* Ends the roles in their order: schedulers, agents with their tasks, masters. Waits for each, at most wait_ms per kind,
  * then SIGKILL. Used by down, and by up on its way out. */
 int cluster_stop_roles(struct cluster *c, int64_t wait_ms, struct err *err);
@@ -84,6 +87,10 @@ struct cli_answer {
 int cli_request(const char *address, const char *method, const char *target, const char *body, struct cli_answer *out,
                 struct err *err);
 void cli_answer_free(struct cli_answer *a);
+/* Later requests show the principal and secret of this file. */
+int cli_show_credential(const char *path, struct err *err);
+/* What they show, as a value of the header Authorization; NULL: nothing. */
+const char *cli_authorization(void);
 /* A GET whose body goes to stdout as it comes, until it ends or the program is interrupted. Same results; *status is the
  * HTTP status, a body of anything but 200 is not printed. */
 int cli_stream(const char *address, const char *target, int *status, struct err *err);
@@ -91,6 +98,7 @@ int cli_stream(const char *address, const char *target, int *status, struct err 
 /* Where commands send their requests: --dir, --master, --marathon, --cron of the command line over the cluster's own. */
 struct cli_target {
     char *dir, *master, *marathon, *cron, *lb;
+    char *credential; /* a file, see cli_show_credential */
     bool json;
     bool all, follow, errors; /* `muster task`, `muster job` */
     bool dry_run, stop;       /* `muster job` */

@@ -31,6 +31,8 @@ static const struct option_def options[] = {
     {"detach", OPTION_BOOL, offsetof(struct up, detach), "false", "return once the cluster stands", 0, 0, 0},
     {"empty", OPTION_BOOL, offsetof(struct up, empty), "false", "deploy no example service", 0, 0, 0},
     {"agents", OPTION_INT, offsetof(struct up, agents), "1", "number of agents that share the machine", 0, 1, 250},
+    {"secure", OPTION_BOOL, offsetof(struct up, secure), "false",
+     "every part asks who is there; the secrets are made below the cluster's directory", 0, 0, 0},
     {"masters", OPTION_INT, offsetof(struct up, masters), "1", "number of masters; more than one needs --zk", 0, 1, 9},
     {"zk", OPTION_STRING, offsetof(struct up, zk), NULL, "ZooKeeper for several masters", 0, 0, 0},
     {"ip", OPTION_STRING, offsetof(struct up, ip), "127.0.0.1", "address that every part listens on", 0, 0, 0},
@@ -134,12 +136,27 @@ static void print_standing(struct up *u)
         fprintf(u->out, "\nThe services of the last run in this directory come back, %s among them.\n", u->example_name);
 }
 
+static void print_admission(struct up *u)
+{
+    if (u->secure)
+        fprintf(u->out,
+                "\nEvery part asks who is there. `muster` commands of this user show %s/" CLUSTER_OPERATOR
+                ". Others:\n    curl --config %s/" CLUSTER_OPERATOR ".curl http://%s/state-summary\n",
+                u->secrets, u->secrets, up_address(u, "master"));
+    else if (strncmp(u->ip, "127.", 4) != 0 && strcmp(u->ip, "::1") != 0)
+        fprintf(u->out,
+                "\nWARNING: everyone who reaches %s can run any command on this machine. Start with --secure, or on a\n"
+                "loopback address.\n",
+                u->ip);
+}
+
 static void on_agent_state(void *ctx, const struct http_message *response, int error, const char *why)
 {
     struct up *u = ctx;
     (void)error;
     json_t *state = response ? json_read(response->body, response->body_len, NULL) : NULL;
     print_standing(u);
+    print_admission(u);
     if (state != NULL)
         print_missing_isolation(u, state);
     else
@@ -166,7 +183,12 @@ void up_stands(struct up *u)
     CHECK(colon != NULL && (size_t)(colon - address) < sizeof(ip));
     (void)snprintf(ip, sizeof(ip), "%.*s", (int)(colon - address), address);
     static const struct http_callbacks callbacks = {.done = on_agent_state};
-    struct http_request r = {.ip = ip, .port = (uint16_t)strtoul(colon + 1, NULL, 10), .method = "GET", .target = "/state"};
+    struct http_request r = {.ip = ip,
+                             .port = (uint16_t)strtoul(colon + 1, NULL, 10),
+                             .method = "GET",
+                             .target = "/state",
+                             .headers = &(struct http_header){"Authorization", cli_authorization()},
+                             .header_count = cli_authorization() != NULL};
     (void)http_call_start(u->client, &r, &callbacks, u); /* ends in on_agent_state */
 }
 
@@ -354,6 +376,8 @@ int cmd_up(int argc, char **argv)
         ssize_t n = readlink("/proc/self/exe", u.self, sizeof(u.self) - 1);
         CHECK(n > 0);
         rc = prepare_dir(&u, &err);
+        if (rc == 0)
+            rc = up_secrets_prepare(&u, &err);
         if (rc < 0) {
             u.exit_status = cli_fail("up: %s", err.text);
         } else {

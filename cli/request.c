@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "common/auth/credentials.h"
 #include "common/base/check.h"
 #include "common/base/options.h"
 #include "common/base/resolve.h"
@@ -21,6 +22,37 @@ struct waiting {
     const char *address;
     int result;
 };
+
+static char *authorization; /* of this run of the program */
+
+int cli_show_credential(const char *path, struct err *err)
+{
+    struct auth_credential credential;
+    bool is_exposed = false;
+    int rc = auth_credential_load(path, &credential, &is_exposed, err);
+    if (rc < 0)
+        return err_wrap(err, rc, "--credential");
+    if (is_exposed)
+        fprintf(stderr, "muster: %s can be read by everybody on this machine; its mode should be 0600\n", path);
+    free(authorization);
+    authorization = auth_basic_value(credential.principal, credential.secret);
+    auth_credential_deinit(&credential);
+    return 0;
+}
+
+const char *cli_authorization(void)
+{
+    return authorization;
+}
+
+/* An answer that says who we are not. */
+static int check_admission(const char *address, int status, struct err *err)
+{
+    if (status != 401)
+        return 0;
+    return err_set(err, -EACCES,
+                   authorization != NULL ? "%s does not know this --credential" : "%s asks for a --credential", address);
+}
 
 static void on_done(void *ctx, const struct http_message *response, int error, const char *text)
 {
@@ -72,6 +104,8 @@ int cli_request(const char *address, const char *method, const char *target, con
         .body = body,
         .body_len = body ? strlen(body) : 0,
         .body_bytes_max = ANSWER_BYTES_MAX,
+        .headers = &(struct http_header){"Authorization", authorization},
+        .header_count = authorization != NULL,
     };
     static const struct http_callbacks callbacks = {.done = on_done};
     (void)http_call_start(client, &request, &callbacks, &w); /* ends in on_done */
@@ -80,7 +114,7 @@ int cli_request(const char *address, const char *method, const char *target, con
     loop_ev_free(loop);
     if (w.result == 0 && buf_len(&out->body) > 0)
         out->json = json_read(buf_data(&out->body), buf_len(&out->body), NULL);
-    return w.result;
+    return w.result == 0 ? check_admission(address, out->status, err) : w.result;
 }
 
 static bool on_stream_headers(void *ctx, const struct http_message *response)
@@ -118,7 +152,12 @@ int cli_stream(const char *address, const char *target, int *status, struct err 
         return err_sys(err, -errno, "event loop");
     struct http_client *client = http_client_new(loop);
     struct waiting w = {.loop = loop, .out = &answer, .err = err, .address = address, .result = -EIO};
-    struct http_request request = {.ip = ip, .port = port, .method = "GET", .target = target};
+    struct http_request request = {.ip = ip,
+                                   .port = port,
+                                   .method = "GET",
+                                   .target = target,
+                                   .headers = &(struct http_header){"Authorization", authorization},
+                                   .header_count = authorization != NULL};
     static const struct http_callbacks callbacks = {
         .done = on_stream_done, .headers_done = on_stream_headers, .data = on_stream_data};
     (void)http_call_start(client, &request, &callbacks, &w); /* ends in on_stream_done */
@@ -126,7 +165,7 @@ int cli_stream(const char *address, const char *target, int *status, struct err 
     http_client_free(client);
     loop_ev_free(loop);
     *status = answer.status;
-    return w.result;
+    return w.result == 0 ? check_admission(address, answer.status, err) : w.result;
 }
 
 void cli_answer_free(struct cli_answer *a)
@@ -192,10 +231,26 @@ static const struct option_def target_options[] = {
     {"marathon", OPTION_STRING, offsetof(struct cli_target, marathon), NULL, "host:port of the service scheduler", 0, 0, 0},
     {"cron", OPTION_STRING, offsetof(struct cli_target, cron), NULL, "host:port of the batch scheduler", 0, 0, 0},
     {"lb", OPTION_STRING, offsetof(struct cli_target, lb), NULL, "host:port of the balancer", 0, 0, 0},
+    {"credential", OPTION_STRING, offsetof(struct cli_target, credential), NULL,
+     "file with the principal and secret to show; default: that of the cluster in --dir", 0, 0, 0},
     {"json", OPTION_BOOL, offsetof(struct cli_target, json), "false", "print JSON", 0, 0, 0},
 };
 #define TARGET_OPTION_COUNT (sizeof(target_options) / sizeof(target_options[0]))
-#define OPTIONS_MAX 16
+#define OPTIONS_MAX 20
+
+/* The one that was named; else that of the cluster, which is for nobody else: not when an address was named. */
+static int choose_credential(const struct cli_target *t, struct err *err)
+{
+    char dir[3072], path[4096];
+    if (t->credential != NULL)
+        return cli_show_credential(t->credential, err);
+    if (t->master != NULL || t->marathon != NULL || t->cron != NULL || t->lb != NULL ||
+        cluster_dir(t->dir, dir, sizeof(dir), NULL) < 0)
+        return 0;
+    (void)snprintf(path, sizeof(path), "%s/" CLUSTER_SECRETS "/" CLUSTER_OPERATOR, dir); /* fits */
+    int rc = cli_show_credential(path, err);
+    return rc == -ENOENT || rc == -EACCES ? 0 : rc; /* open to everybody, or somebody else's */
+}
 
 int cli_parse(int argc, char **argv, const char *usage, const struct option_def *more, size_t more_count,
               struct cli_target *t, char ***words, int *word_count)
@@ -209,6 +264,8 @@ int cli_parse(int argc, char **argv, const char *usage, const struct option_def 
         memcpy(all + TARGET_OPTION_COUNT, more, more_count * sizeof(*more));
     memset(t, 0, sizeof(*t));
     int rc = options_parse(all, count, t, argc, argv, words, word_count, &err);
+    if (rc == 0)
+        rc = choose_credential(t, &err);
     if (rc == 0)
         return 0;
     cli_target_free(t);

@@ -30,7 +30,7 @@ struct up_role {
 struct up {
     /* options */
     char *dir, *ip, *zk;
-    bool detach, empty, cron, dns, lb;
+    bool detach, empty, cron, dns, lb, secure;
     int64_t agents, masters;
     uint16_t master_port, agent_port, marathon_port, cron_port, dns_port, dns_http_port, lb_port;
     char *agent_resources, *vip_range, *plane;
@@ -38,6 +38,7 @@ struct up {
     struct loop *loop;
     struct cluster cluster;
     char self[4096];       /* path of this program */
+    char secrets[3200];    /* directory of the secrets */
     char cgroups_root[64]; /* of the clusters in this directory alone, the same in every run */
     char vips[64];         /* range of the named VIPs' addresses */
     int lock_fd, vips_fd;  /* vips_fd: holds the range on this machine, -1: it was given */
@@ -66,6 +67,9 @@ struct up {
 void up_finish(struct up *u, int exit_status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The cluster stands (and the example answers, or there is none): print what a person needs. */
 void up_stands(struct up *u);
+
+/* With --secure, or where it was once used: makes the secrets that are missing, and reads the operator's (up_secrets.c). */
+int up_secrets_prepare(struct up *u, struct err *err);
 
 void up_roles_start(struct up *u);
 void up_roles_release(struct up *u);

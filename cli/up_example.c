@@ -24,14 +24,21 @@ static void request(struct up *u, const char *address, const char *method, const
     CHECK(colon != NULL && (size_t)(colon - address) < sizeof(ip));
     memcpy(ip, address, (size_t)(colon - address));
     ip[colon - address] = '\0';
-    const struct http_header accept = {"Accept", "text/event-stream"};
+    /* Our credential is for our own parts, not for what is probed beside them. */
+    bool is_part = strcmp(address, up_address(u, "marathon")) == 0 || strcmp(address, up_address(u, "lb")) == 0;
+    struct http_header headers[2];
+    size_t header_count = 0;
+    if (stream)
+        headers[header_count++] = (struct http_header){"Accept", "text/event-stream"};
+    if (is_part && cli_authorization() != NULL)
+        headers[header_count++] = (struct http_header){"Authorization", cli_authorization()};
     struct http_request r = {
         .ip = ip,
         .port = (uint16_t)strtoul(colon + 1, NULL, 10),
         .method = method,
         .target = target,
-        .headers = &accept,
-        .header_count = stream ? 1 : 0,
+        .headers = headers,
+        .header_count = header_count,
         .content_type = body ? "application/json" : NULL,
         .body = body,
         .body_len = body ? strlen(body) : 0,

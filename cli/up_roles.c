@@ -257,9 +257,48 @@ static char **argv_of(size_t n, ...)
     return argv;
 }
 
+static void add_flag(char ***argv, char *flag)
+{
+    size_t n = 0;
+    while ((*argv)[n] != NULL)
+        n++;
+    *argv = xrealloc(*argv, (n + 2) * sizeof(**argv));
+    (*argv)[n] = flag;
+    (*argv)[n + 1] = NULL;
+}
+
+/* Who is let in by each part, and what it shows to the master. */
+static char **secured(const struct up *u, char **argv)
+{
+    const char *role = argv[0], *dir = u->secrets;
+    if (!u->secure)
+        return argv;
+    if (strcmp(role, "master") == 0) {
+        add_flag(&argv, text("--credentials=%s/credentials", dir));
+        add_flag(&argv, xstrdup("--authenticate_http_frameworks"));
+        add_flag(&argv, xstrdup("--authenticate_agents"));
+    } else if (strcmp(role, "agent") == 0) {
+        add_flag(&argv, text("--credential=%s/agent", dir));
+        add_flag(&argv, text("--http_credentials=%s/http_credentials", dir));
+    } else if (strcmp(role, "marathon") == 0 || strcmp(role, "cron") == 0) {
+        add_flag(&argv, text("--mesos_authentication_principal=%s", role));
+        add_flag(&argv, text("--mesos_authentication_secret_file=%s/%s.secret", dir, role));
+        add_flag(&argv, text("--http_credentials=%s/http_credentials", dir));
+        return argv;
+    } else {
+        add_flag(&argv, text("--principal=%s", role));
+        add_flag(&argv, text("--secret=file://%s/%s.secret", dir, role));
+        return argv;
+    }
+    add_flag(&argv, xstrdup("--authenticate_http_readonly"));
+    add_flag(&argv, xstrdup("--authenticate_http_readwrite"));
+    return argv;
+}
+
 static void add_role(struct up *u, size_t index, const char *name, char **argv)
 {
     struct up_role *r = &u->roles[index];
+    argv = secured(u, argv);
     *r = (struct up_role){.up = u, .index = index, .argv = argv, .ready_fd = -1, .backoff_ms = BACKOFF_FIRST_MS};
     buf_init(&r->ready_text, 256);
     (void)snprintf(u->cluster.roles[index].name, sizeof(u->cluster.roles[index].name), "%s", name);
@@ -289,11 +328,12 @@ void up_roles_start(struct up *u)
         /* Names that differ, so that constraints on hostname mean something; all reach this machine. */
         char *host = strcmp(u->ip, "127.0.0.1") == 0 && i < 250 ? text("127.0.0.%lld", (long long)i + 1) : xstrdup(u->ip);
         add_role(u, 1 + (size_t)i, name,
-                 argv_of(17, xstrdup("agent"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port), xstrdup("--ip"),
-                         xstrdup(u->ip), xstrdup("--port"), text("%lld", (long long)(u->agent_port + i)),
-                         xstrdup("--hostname"), host, xstrdup("--work_dir"), text("%s/%s", dir, name),
-                         xstrdup("--runtime_dir"), text("%s/%s/run", dir, name), xstrdup("--cgroups_root"),
-                         text("%s/%s", u->cgroups_root, name), xstrdup("--resources"), agent_share(u, i)));
+                 argv_of(19, xstrdup("agent"), xstrdup("--hidden_paths"), xstrdup(u->cluster.dir), xstrdup("--master"),
+                         text("%s:%u", u->ip, u->master_port), xstrdup("--ip"), xstrdup(u->ip), xstrdup("--port"),
+                         text("%lld", (long long)(u->agent_port + i)), xstrdup("--hostname"), host, xstrdup("--work_dir"),
+                         text("%s/%s", dir, name), xstrdup("--runtime_dir"), text("%s/%s/run", dir, name),
+                         xstrdup("--cgroups_root"), text("%s/%s", u->cgroups_root, name), xstrdup("--resources"),
+                         agent_share(u, i)));
     }
     add_role(u, next++, "marathon",
              argv_of(13, xstrdup("marathon"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port),
