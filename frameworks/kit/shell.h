@@ -4,10 +4,10 @@
  * thread. */
 #pragma once
 
+#include "common/auth/gate.h"
 #include "common/base/err.h"
 #include "common/base/map.h"
 #include "common/base/options.h"
-#include "common/auth/gate.h"
 #include "common/http/server.h"
 #include "common/port/loop.h"
 #include "common/port/store.h"
