@@ -23,7 +23,7 @@ struct agent_shell {
     struct loop *loop;
     const struct agent_options *options;
     struct agent_access access; /* initialised and released by the owner */
-    const char *ip; /* advertised */
+    const char *ip;             /* advertised */
     const char *hostname;
     const char *work_dir; /* absolute */
     uint16_t port;
