@@ -26,6 +26,7 @@
 #define PROXY_THREADS_MAX 64
 #define PROXY_TRIES_MAX 4
 #define PROXY_BUFFER_SIZE (64u << 10)
+#define PROXY_BATCH_SIZE (64u << 10)
 #define PROXY_DATAGRAMS 16 /* in one call */
 
 /* First field of everything an epoll event points to. */
@@ -102,7 +103,9 @@ struct proxy_worker {
     struct list dead_flows;
     struct proxy_pipe *pipes; /* empty ones */
     size_t pipe_count;
-    uint8_t *buffer;
+    struct list batch; /* with something read and not sent yet */
+    uint8_t *buffer;   /* PROXY_BATCH_SIZE and PROXY_BUFFER_SIZE */
+    size_t batched;    /* bytes of it that wait to be sent */
     struct proxy_datagrams *datagrams;
 };
 
@@ -139,6 +142,7 @@ void proxy_tcp_on_listener(struct proxy_worker *w, struct proxy_vip *vip);
 void proxy_tcp_serve(struct proxy_worker *w, struct proxy_vip *vip, int client);
 void proxy_tcp_on_event(struct proxy_worker *w, enum proxy_kind *side, uint32_t events);
 void proxy_tcp_run_ready(struct proxy_worker *w);
+void proxy_tcp_send_batch(struct proxy_worker *w);
 void proxy_tcp_expire(struct proxy_worker *w);
 int64_t proxy_tcp_deadline(const struct proxy_worker *w); /* INT64_MAX: none */
 void proxy_tcp_free_dead(struct proxy_worker *w);

@@ -137,6 +137,7 @@ static void *run(void *ctx)
         w->now_ms = read_clock_ms();
         bool has_commands = hand_out(w, events, count > 0 ? count : 0);
         proxy_tcp_run_ready(w);
+        proxy_tcp_send_batch(w);
         proxy_tcp_expire(w);
         proxy_udp_expire(w);
         proxy_tcp_free_dead(w);
@@ -194,10 +195,11 @@ int proxy_worker_start(struct proxy_worker *w, struct proxy *proxy, uint64_t see
     list_init(&w->connecting);
     list_init(&w->ready);
     list_init(&w->open);
+    list_init(&w->batch);
     list_init(&w->dead);
     list_init(&w->flows);
     list_init(&w->dead_flows);
-    w->buffer = xmalloc(PROXY_BUFFER_SIZE);
+    w->buffer = xmalloc(PROXY_BATCH_SIZE + PROXY_BUFFER_SIZE);
     int result = open_descriptors(w, err);
     if (result == 0) {
         sigset_t all, before;
