@@ -89,9 +89,12 @@ static void on_put_job(struct cron *c, const struct cron_request *r)
         job_unref(job);
         return;
     }
+    bool is_enabled_again = old != NULL && old->job->is_disabled && !job->is_disabled;
     struct entry *e = cron_entry_put(c, job);
     if (old == NULL)
         chronos_read_counts(q->body, e);
+    else if (is_enabled_again)
+        e->failures_in_row = 0; /* or its next failure would disable it */
     cron_entry_changed(c, e);
     reply_done(c, r);
 }

@@ -305,7 +305,8 @@ void cron_run_finish(struct cron *c, struct run *r, bool is_success, const char 
     (void)job_unref(spec);
     release_next(c, e);
     int64_t most = c->config.chronos_disable_after_failures;
-    if (is_result && !is_success && !e->is_deleted && e->job->chronos && most > 0 && e->failures_in_row == most)
+    if (is_result && !is_success && !e->is_deleted && e->job->chronos && most > 0 && e->failures_in_row >= most &&
+        !e->job->is_disabled)
         disable(c, e);
     if (e->is_deleted && e->run_count == 0)
         cron_entry_free(c, e);

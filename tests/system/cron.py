@@ -11,6 +11,7 @@ from conftest import MUSTER, free_ports, pid_ends
 class Cron:
     def __init__(self, cluster, *options):
         self.cluster, self.options, self.process, self.is_settled = cluster, list(options), None, False
+        self.work_dir = cluster.dir / "cron-by-hand"
         self.port = free_ports(1)[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = cluster.dir / "log" / "cron-by-hand.log"
@@ -27,7 +28,7 @@ class Cron:
 
     def launch(self, bound):
         master = self.cluster.master.removeprefix("http://")
-        arguments = ["cron", "--master", master, "--work_dir", self.cluster.dir / "cron-by-hand", "--http_address", "127.0.0.1",
+        arguments = ["cron", "--master", master, "--work_dir", self.work_dir, "--http_address", "127.0.0.1",
                      "--http_port", self.port, "--hostname", "127.0.0.1", *self.options]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([MUSTER, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
