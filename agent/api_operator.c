@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/api_containers.h"
 #include "agent/files.h"
+#include "agent/media.h"
 #include "agent/view.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -273,42 +275,57 @@ static void send_answer(struct http_exchange *x, const Response *answer, enum wi
     buf_deinit(&out);
 }
 
+static void answer_query(struct query *q, struct http_exchange *x, enum wire_format format)
+{
+    const char *name = wire_enum_name(&mesos__v1__agent__call__type__descriptor, (int)q->call->type);
+    fail(q, 501, arena_printf(q->arena, "%s is not supported by this version", name));
+    Response answer = MESOS__V1__AGENT__RESPONSE__INIT;
+    q->answer = &answer;
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        if (queries[i].call != q->call->type)
+            continue;
+        q->status = 200;
+        answer.has_type = true;
+        answer.type = queries[i].answer;
+        queries[i].fn(q);
+    }
+    if (q->status == 200)
+        send_answer(x, &answer, format);
+    else
+        http_reply_text(x, q->status, "%s", q->text);
+}
+
+static void answer_call(struct query *q, struct http_exchange *x, const struct http_message *request, enum wire_format in)
+{
+    enum wire_format out;
+    struct err err = {""};
+    q->call = (const void *)wire_decode(in, &mesos__v1__agent__call__descriptor, request->body, request->body_len, q->arena,
+                                        &err);
+    if (q->call == NULL)
+        http_reply_text(x, 400, "Failed to parse the body: %s", err.text);
+    else if (!q->call->has_type)
+        http_reply_text(x, 400, "Failed to validate agent::Call: Expecting 'type' to be present");
+    else if (q->call->type == CALL(ATTACH_CONTAINER_INPUT))
+        http_reply_text(x, 415, "Expecting 'Content-Type' of application/recordio for ATTACH_CONTAINER_INPUT call");
+    else if (!agent_api_containers(q->shell, x, request, q->call, q->arena) && agent_media_of_answer(x, request, &out))
+        answer_query(q, x, out);
+}
+
 void agent_api_operator(struct agent_shell *s, struct http_exchange *x, const struct http_message *request)
 {
     /* the arena is bounded by what the core holds */
     struct query q = {.shell = s, .arena = arena_new(SIZE_MAX / 2), .status = 200};
-    enum wire_format in, out;
-    struct err err = {""};
+    struct agent_media media;
     if (strcmp(request->method, "POST") != 0) {
         http_add_header(x, "Allow", "POST");
         http_reply_text(x, 405, "Expecting one of { 'POST' }, but received '%.20s'", request->method);
     } else if (agent_phase(s->core) < AGENT_PHASE_RUNNING) {
         http_reply_text(x, 503, "Agent has not finished recovery");
-    } else if (agent_api_content_type(x, request, &in)) {
-        q.call = (const void *)wire_decode(in, &mesos__v1__agent__call__descriptor, request->body, request->body_len,
-                                           q.arena, &err);
-        if (q.call == NULL) {
-            http_reply_text(x, 400, "Failed to parse the body: %s", err.text);
-        } else if (!q.call->has_type) {
-            http_reply_text(x, 400, "Failed to validate agent::Call: Expecting 'type' to be present");
-        } else if (agent_api_accept(x, request, &out)) {
-            const char *name = wire_enum_name(&mesos__v1__agent__call__type__descriptor, (int)q.call->type);
-            fail(&q, 501, arena_printf(q.arena, "%s is not supported by this version", name));
-            Response answer = MESOS__V1__AGENT__RESPONSE__INIT;
-            q.answer = &answer;
-            for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
-                if (queries[i].call != q.call->type)
-                    continue;
-                q.status = 200;
-                answer.has_type = true;
-                answer.type = queries[i].answer;
-                queries[i].fn(&q);
-            }
-            if (q.status == 200)
-                send_answer(x, &answer, out);
-            else
-                http_reply_text(x, q.status, "%s", q.text);
-        }
+    } else if (agent_media_of_call(x, request, &media)) {
+        if (media.in_is_stream)
+            agent_attach_input(s, x, media.in);
+        else
+            answer_call(&q, x, request, media.in);
     }
     (void)arena_free(q.arena);
 }

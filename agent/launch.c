@@ -559,3 +559,100 @@ struct launcher_spec *agent_launch_spec(const struct agent *a, const struct agen
     spec->limits = agent_launch_limits(a, e);
     return spec;
 }
+
+/* -- inside a container --------------------------------------------------------------------------------------- */
+
+const char *agent_launch_inside_refusal(const Mesos__V1__CommandInfo *command, const Mesos__V1__ContainerInfo *c,
+                                        struct arena *arena)
+{
+    struct refusal r = {arena, "command"};
+    if (command == NULL || (command->value == NULL && command->n_arguments == 0))
+        return "command is missing";
+    if (command->n_uris > 0)
+        return no(&r, "uris", NULL);
+    const char *why = refuse_command(&r, command);
+    r.where = "container";
+    if (why == NULL)
+        why = refuse_container(&r, c);
+    if (why == NULL && c != NULL && c->n_volumes > 0)
+        why = no(&r, "volumes", "it has those of the container that it is in");
+    if (why == NULL && c != NULL && c->rlimit_info != NULL)
+        why = no(&r, "rlimit_info", "it has those of the container that it is in");
+    return why;
+}
+
+/* Between the executor and the agent: nothing for tasks, nor for who looks into them. */
+static bool is_executors_own(const char *name)
+{
+    static const char *const names[] = {"MESOS_EXECUTOR_AUTHENTICATION_TOKEN", "MESOS_DOMAIN_SOCKET", "LIBPROCESS_PORT",
+                                        "LIBPROCESS_IP"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static void env_add(struct env_list *env, const Mesos__V1__CommandInfo *command)
+{
+    for (size_t i = 0; command != NULL && command->environment != NULL && i < command->environment->n_variables; i++) {
+        const Mesos__V1__Environment__Variable *v = command->environment->variables[i];
+        env_set(env, v->name, v->value ? v->value : "");
+    }
+}
+
+static size_t env_size(const Mesos__V1__CommandInfo *command)
+{
+    return command != NULL && command->environment != NULL ? command->environment->n_variables : 0;
+}
+
+static const char *allocation_role(const Mesos__V1__TaskInfo *task)
+{
+    for (size_t i = 0; i < task->n_resources; i++)
+        if (task->resources[i]->allocation_info != NULL && task->resources[i]->allocation_info->role != NULL)
+            return task->resources[i]->allocation_info->role;
+    return NULL;
+}
+
+/* As the executor makes it for its tasks. */
+static void set_inside_environment(const struct agent *a, const struct agent_executor *e, const struct agent_task *task,
+                                   const Mesos__V1__CommandInfo *command, struct launcher_spec *spec, struct arena *arena)
+{
+    const struct map_entry *first = map_first(&e->tasks);
+    const struct agent_task *any = task != NULL ? task : first != NULL ? map_value(first) : NULL;
+    const Mesos__V1__TaskInfo *info =
+        any == NULL ? NULL : agent_unpack(&mesos__v1__task_info__descriptor, any->info, any->info_len, arena);
+    const Mesos__V1__CommandInfo *own = task != NULL ? info->command : NULL; /* a lone command's is in its executor's */
+    struct env_list env = {
+        .arena = arena,
+        .list = arena_new_array(arena, struct launcher_env, spec->env_count + 3 + env_size(own) + env_size(command))};
+    for (size_t i = 0; i < spec->env_count; i++)
+        if (!is_executors_own(spec->env[i].name))
+            env_set(&env, spec->env[i].name, spec->env[i].value);
+    env_set(&env, "MESOS_SANDBOX", spec->sandbox);
+    env_set(&env, "MESOS_CONTAINER_IP", a->config.ip);
+    if (info != NULL && allocation_role(info) != NULL)
+        env_set(&env, "MESOS_ALLOCATION_ROLE", allocation_role(info));
+    env_add(&env, own);
+    env_add(&env, command);
+    spec->env = env.list;
+    spec->env_count = env.count;
+}
+
+struct launcher_spec *agent_launch_inside_spec(const struct agent *a, const struct agent_executor *e,
+                                               const struct agent_task *group_task, const char *sandbox,
+                                               const Mesos__V1__CommandInfo *command, struct arena *arena)
+{
+    struct launcher_spec *spec = agent_launch_spec(a, e, arena);
+    spec->container_id = NULL;
+    spec->parent = e->container_id;
+    spec->builtin_executor = spec->tty = false;
+    spec->mounts = NULL;
+    spec->mount_count = 0;
+    spec->shell = NULL;
+    spec->argv = NULL;
+    if (sandbox != NULL)
+        spec->sandbox = sandbox;
+    set_command(command, spec, arena);
+    set_inside_environment(a, e, group_task, command, spec, arena);
+    return spec;
+}

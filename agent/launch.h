@@ -15,6 +15,15 @@ const char *agent_launch_refusal(const Mesos__V1__TaskInfo *task, const Mesos__V
 /* All of it in the arena. */
 struct launcher_spec *agent_launch_spec(const struct agent *a, const struct agent_executor *e, struct arena *arena);
 
+/* A command in the container of an executor, or in that of a task of a group in it (NULL: none), as the operator API asks
+ * for it: with that container's user, environment and limits. Refusal: as above. sandbox: absolute, NULL for the
+ * executor's. The spec has no container_id yet. */
+const char *agent_launch_inside_refusal(const Mesos__V1__CommandInfo *command, const Mesos__V1__ContainerInfo *container,
+                                        struct arena *arena);
+struct launcher_spec *agent_launch_inside_spec(const struct agent *a, const struct agent_executor *e,
+                                               const struct agent_task *group_task, const char *sandbox,
+                                               const Mesos__V1__CommandInfo *command, struct arena *arena);
+
 /* What resources (and limits of a task, else NULL) ask of the kernel. */
 struct agent_demand agent_demand_of(Mesos__V1__Resource *const *resources, size_t n, const Mesos__V1__TaskInfo *task);
 /* Limits of a container with these demands in it (facts: mesos 9.3). The hard memory limit never shrinks below before. */

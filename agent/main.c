@@ -15,6 +15,7 @@
 #include "agent/container/container.h"
 #include "agent/host.h"
 #include "agent/main.h"
+#include "agent/media.h"
 #include "agent/shell.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -107,7 +108,8 @@ static int parse_environment(const char *text, struct arena *arena, struct launc
 static int start_server(struct program *p, struct err *err)
 {
     struct agent_shell *s = &p->shell;
-    struct http_server_config config = {.ip = p->options.ip, .port = p->options.port};
+    struct http_server_config config = {
+        .ip = p->options.ip, .port = p->options.port, .streams_body = agent_media_streams_body};
     int rc = http_server_start(s->loop, &config, agent_api_handle, s, &s->server, err);
     if (rc != 0)
         return rc;
@@ -115,7 +117,7 @@ static int start_server(struct program *p, struct err *err)
     if (!p->options.http_executor_domain_sockets)
         return 0;
     p->socket_path = arena_printf(p->arena, "%s/agent.sock", p->socket_dir);
-    struct http_server_config socket_config = {.unix_path = p->socket_path};
+    struct http_server_config socket_config = {.unix_path = p->socket_path, .streams_body = agent_media_streams_body};
     return http_server_start(s->loop, &socket_config, agent_api_handle, s, &s->socket_server, err);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/api_containers.h"
 #include "agent/view.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -24,14 +25,20 @@ static void on_recovered(void *ctx)
 
 void agent_shell_started(void *ctx, const char *container_id, int pid)
 {
+    struct agent_shell *s = ctx;
+    agent_api_container_started(s, container_id, pid);
     struct agent_event in = {.type = AGENT_IN_CONTAINER_STARTED, .container = {.id = container_id, .pid = pid}};
-    agent_shell_event(ctx, &in);
+    if (map_get(&s->core->containers, container_id) != NULL)
+        agent_shell_event(s, &in);
 }
 
 void agent_shell_ended(void *ctx, const char *container_id, const struct launcher_end *end)
 {
+    struct agent_shell *s = ctx;
+    agent_api_container_ended(s, container_id, end);
     struct agent_event in = {.type = AGENT_IN_CONTAINER_ENDED, .container = {.id = container_id, .end = end}};
-    agent_shell_event(ctx, &in);
+    if (map_get(&s->core->containers, container_id) != NULL)
+        agent_shell_event(s, &in);
 }
 
 static void on_timer(void *ctx)
@@ -190,6 +197,7 @@ void agent_shell_start(struct agent_shell *s, const struct agent_config *config,
 {
     s->core = agent_new(config);
     agent_effects_init(&s->effects);
+    agent_api_containers_init(s, config->seed ^ 0x636f6e7461696e65);
     s->timer = loop_timer_add(s->loop, on_timer, s);
     s->begun_ms = loop_now_ms(s->loop);
     s->begun_wall_ms = loop_wall_ms(s->loop);
@@ -206,6 +214,7 @@ void agent_shell_stop(struct agent_shell *s)
     CHECK(map_count(&s->exchanges) == 0);
     map_deinit(&s->exchanges);
     s->timer = loop_timer_remove(s->timer);
+    agent_api_containers_deinit(s);
     agent_effects_deinit(&s->effects);
     s->core = agent_free(s->core);
     s->allocated = resources_free(s->allocated);

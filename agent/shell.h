@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "agent/access.h"
+#include "agent/containers.h"
 #include "agent/options.h"
 #include "agent/state.h"
 #include "common/base/metrics.h"
@@ -18,6 +19,12 @@
 
 struct agent_connect; /* connect.c */
 struct agent_dirs;    /* directories.c */
+
+/* attach.h: the sockets to containers' stdin and output, and who holds them over HTTP. */
+struct agent_attachments {
+    struct map by_launcher_id; /* to struct agent_attachment */
+    struct list inputs;
+};
 
 struct agent_shell {
     struct loop *loop;
@@ -39,7 +46,10 @@ struct agent_shell {
     struct agent_counts counts;  /* as of the last agent_shell_refresh */
     struct resources *allocated; /* likewise */
     int64_t begun_ms, begun_wall_ms;
-    struct map exchanges; /* request_id to struct agent_exchange: executors' calls and streams */
+    struct agent_containers containers; /* made by the operator API */
+    struct agent_attachments attachments;
+    struct map launches, waits; /* launcher id to those whose answer waits for news; api_containers.c */
+    struct map exchanges;       /* request_id to struct agent_exchange: executors' calls and streams */
     uint64_t next_exchange;
     size_t download_count;
     int exit_status;

@@ -43,3 +43,5 @@ const char *http_reason(int status); /* "Not Found" */
 /* Accept matching (facts: mesos 0.2): which of the n types fits first? Absent header: 0. Exact type, then type/asterisk,
  * then any; q=0 refuses. Types are asked in the given order. -1: none fits (an empty header fits nothing). */
 int http_accept(const struct http_message *m, const char *const *types, size_t n);
+/* The same with another header of that form. */
+int http_accept_of(const struct http_message *m, const char *header, const char *const *types, size_t n);

@@ -120,9 +120,9 @@ int http_list_allows(const struct http_message *m, const char *header, const cha
     return look_up(m, header, token, strlen(token));
 }
 
-static bool accepts(const struct http_message *m, const char *type)
+static bool accepts(const struct http_message *m, const char *header, const char *type)
 {
-    int found = look_up(m, "Accept", type, strlen(type));
+    int found = look_up(m, header, type, strlen(type));
     if (found >= 0)
         return found > 0;
     size_t main_len = strcspn(type, "/");
@@ -130,19 +130,24 @@ static bool accepts(const struct http_message *m, const char *type)
     if (main_len + 3 <= sizeof(any)) {
         memcpy(any, type, main_len);
         memcpy(any + main_len, "/*", 3);
-        found = look_up(m, "Accept", any, main_len + 2);
+        found = look_up(m, header, any, main_len + 2);
         if (found >= 0)
             return found > 0;
     }
-    return look_up(m, "Accept", "*/*", 3) > 0;
+    return look_up(m, header, "*/*", 3) > 0;
 }
 
 int http_accept(const struct http_message *m, const char *const *types, size_t n)
 {
-    if (http_header(m, "Accept") == NULL)
+    return http_accept_of(m, "Accept", types, n);
+}
+
+int http_accept_of(const struct http_message *m, const char *header, const char *const *types, size_t n)
+{
+    if (http_header(m, header) == NULL)
         return n > 0 ? 0 : -1;
     for (size_t i = 0; i < n; i++) {
-        if (accepts(m, types[i]))
+        if (accepts(m, header, types[i]))
             return (int)i;
     }
     return -1;
