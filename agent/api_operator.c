@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/api_containers.h"
+#include "agent/drain.h"
 #include "agent/files.h"
 #include "agent/media.h"
 #include "agent/view.h"
@@ -197,6 +198,12 @@ static void get_agent(struct query *q)
 {
     q->answer->get_agent = NEW(q->arena, Mesos__V1__Agent__Response__GetAgent, MESOS__V1__AGENT__RESPONSE__GET_AGENT__INIT);
     q->answer->get_agent->agent_info = (Mesos__V1__AgentInfo *)(uintptr_t)agent_view_info(q->shell->core);
+    q->answer->get_agent->drain_config = agent_drain_config(q->shell->core, q->arena);
+    if (q->answer->get_agent->drain_config != NULL) {
+        Mesos__V1__TimeInfo *time = NEW(q->arena, Mesos__V1__TimeInfo, MESOS__V1__TIME_INFO__INIT);
+        time->nanoseconds = q->shell->core->drain.start_ms * 1000000;
+        q->answer->get_agent->estimated_drain_start_time = time;
+    }
 }
 
 static Mesos__V1__Agent__Response__GetContainers__Container *container_entry(struct query *q,

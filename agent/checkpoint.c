@@ -20,6 +20,7 @@
 
 #define KEY_AGENT "agent"
 #define KEY_BOOT "boot"
+#define KEY_DRAIN "drain"
 
 static struct store_write *add_write(struct agent *a, const char *key)
 {
@@ -88,6 +89,20 @@ void agent_checkpoint_boot(struct agent *a)
     Muster__Checkpoint__Boot record = MUSTER__CHECKPOINT__BOOT__INIT;
     record.boot_id = a->boot_id;
     put(a, KEY_BOOT, &record.base);
+}
+
+void agent_checkpoint_drain(struct agent *a)
+{
+    if (!a->drain.is_on) {
+        (void)add_write(a, KEY_DRAIN);
+        return;
+    }
+    Muster__Checkpoint__Drain record = MUSTER__CHECKPOINT__DRAIN__INIT;
+    record.start_ms = a->drain.start_ms;
+    record.has_max_grace_ns = a->drain.has_max_grace;
+    record.max_grace_ns = a->drain.max_grace_ns;
+    record.has_mark_gone = record.mark_gone = a->drain.mark_gone;
+    put(a, KEY_DRAIN, &record.base);
 }
 
 void agent_checkpoint_framework(struct agent *a, const struct agent_framework *f)
@@ -169,6 +184,7 @@ void agent_checkpoint_forget_agent(struct agent *a)
 {
     (void)add_write(a, KEY_AGENT);
     (void)add_write(a, KEY_BOOT);
+    (void)add_write(a, KEY_DRAIN);
 }
 
 static char *copy_into(char **at, const char *s)
@@ -270,6 +286,20 @@ static int recover_boot(struct recovery *r, const struct agent_item *item, struc
     if (record == NULL)
         return -EINVAL;
     *r->boot_id = record->boot_id;
+    return 0;
+}
+
+static int recover_drain(struct recovery *r, const struct agent_item *item, struct err *err)
+{
+    const Muster__Checkpoint__Drain *record =
+        (const void *)wire_unpack(&muster__checkpoint__drain__descriptor, item->value, item->value_len, r->arena, err);
+    if (record == NULL)
+        return -EINVAL;
+    r->a->drain = (struct agent_drain){.is_on = true,
+                                       .mark_gone = record->mark_gone,
+                                       .has_max_grace = record->has_max_grace_ns,
+                                       .max_grace_ns = record->max_grace_ns,
+                                       .start_ms = record->start_ms};
     return 0;
 }
 
@@ -397,6 +427,8 @@ static int recover_item(struct recovery *r, const struct agent_item *item, int p
     case 1:
         if (split_key(r->arena, item, "sandbox/", parts, 1))
             return recover_sandbox(r, item, parts[0], err);
+        if (key_is(item, KEY_DRAIN))
+            return recover_drain(r, item, err);
         return split_key(r->arena, item, "framework/", parts, 1) ? recover_framework(r, item, parts[0], err) : 0;
     case 2:
         return split_key(r->arena, item, "executor/", parts, 2) ? recover_executor(r, item, parts, err) : 0;

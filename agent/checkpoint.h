@@ -7,6 +7,7 @@
 
 void agent_checkpoint_agent(struct agent *a);
 void agent_checkpoint_boot(struct agent *a);
+void agent_checkpoint_drain(struct agent *a); /* or that there is none */
 void agent_checkpoint_framework(struct agent *a, const struct agent_framework *f);
 void agent_checkpoint_executor(struct agent *a, const struct agent_executor *e);
 void agent_checkpoint_task(struct agent *a, const struct agent_task *t);

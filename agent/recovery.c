@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/checkpoint.h"
+#include "agent/drain.h"
 #include "agent/executors.h"
 #include "agent/frameworks.h"
 #include "agent/offered.h"
@@ -187,4 +188,5 @@ void agent_recovery_settle(struct agent *a)
         agent_session_leave(a, 0, AGENT_UNREGISTERED_TEXT);
     else
         agent_session_start(a);
+    agent_drain_kill_all(a); /* who ordered it may be away */
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/checkpoint.h"
+#include "agent/drain.h"
 #include "agent/executors.h"
 #include "agent/frameworks.h"
 #include "agent/tasks.h"
@@ -210,6 +211,10 @@ static void on_joined(struct agent *a, const Muster__Link__Registered *r, bool a
     agent_timer_set(a, &s->watchdog, s->ping_timeout_ms);
     agent_trace(a, LOG_LEVEL_INFO, "%s with the master as agent %s", again ? "reregistered" : "registered", id);
     agent_updates_resend_all(a);
+    if (r->drain)
+        agent_on_drain(a, r->drain);
+    else
+        agent_on_stop_draining(a);
 }
 
 static void on_ping(struct agent *a, const Muster__Link__Ping *ping)
@@ -253,8 +258,14 @@ static void on_work(struct agent *a, const Muster__Link__MasterToAgent *m)
 {
     if (m->run_tasks)
         agent_on_run_tasks(a, m->run_tasks);
+    if (m->run_tasks)
+        agent_drain_kill_all(a); /* they crossed the order to drain */
     if (m->kill_task)
         agent_on_kill_task(a, m->kill_task);
+    if (m->drain)
+        agent_on_drain(a, m->drain);
+    if (m->stop_draining)
+        agent_on_stop_draining(a);
     if (m->shutdown_executor)
         agent_on_shutdown_executor(a, m->shutdown_executor);
     if (m->shutdown_framework) {

@@ -194,6 +194,14 @@ struct agent_session {
     struct agent_timer connect, watchdog;
 };
 
+struct agent_drain { /* drain.c */
+    bool is_on;
+    bool mark_gone;
+    bool has_max_grace;
+    int64_t max_grace_ns;
+    int64_t start_ms; /* wall */
+};
+
 struct agent {
     struct agent_config config; /* strings in config_arena */
     struct arena *config_arena;
@@ -208,6 +216,7 @@ struct agent {
     char *exit_text; /* when LEAVING */
     int64_t start_wall_ms;
     struct agent_session session;
+    struct agent_drain drain;
     struct map frameworks; /* id to struct agent_framework, completed ones too */
     struct map streams;    /* stream_id to struct agent_executor */
     struct map containers; /* container id to struct agent_executor, until TERMINATED */
@@ -240,6 +249,7 @@ static inline bool agent_state_is_terminal(int state)
     case AGENT_STATE(ERROR):
     case AGENT_STATE(DROPPED):
     case AGENT_STATE(GONE):
+    case AGENT_STATE(GONE_BY_OPERATOR):
         return true;
     default:
         return false;

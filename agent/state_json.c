@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/drain.h"
 #include "agent/shell.h"
 #include "agent/tasks.h"
 #include "agent/view.h"
 #include "common/wire/codec.h"
 
-static const char *const capabilities[] = {"MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT",
+static const char *const capabilities[] = {"MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "AGENT_DRAINING",
                                            "TASK_RESOURCE_LIMITS"};
 
 static const char *role_of(Mesos__V1__Resource *const *resources, size_t n)
@@ -336,6 +337,12 @@ void agent_state_json(struct agent_shell *s, struct arena *arena, struct json_wr
     json_end_array(w);
     json_put_key(w, "attributes");
     attributes_write_legacy(info->attributes, info->n_attributes, w);
+    const Mesos__V1__DrainConfig *drain = agent_drain_config(a, arena);
+    if (drain != NULL) {
+        json_put_key(w, "drain_config");
+        wire_to_json(&drain->base, w);
+        json_kv_double(w, "estimated_drain_start_time_seconds", (double)a->drain.start_ms / 1000);
+    }
     if (a->session.master_hostname != NULL)
         json_kv_string(w, "master_hostname", a->session.master_hostname);
     json_put_key(w, "flags");

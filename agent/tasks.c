@@ -306,6 +306,21 @@ static void kill_queued(struct agent *a, struct agent_task *t)
         agent_executor_shutdown(a, e);
 }
 
+void agent_task_kill(struct agent *a, struct agent_task *t, bool has_grace, int64_t grace_ns)
+{
+    if (agent_state_is_terminal(t->accepted_state) || t->executor == NULL)
+        return;
+    if (!t->sent) {
+        kill_queued(a, t);
+        return;
+    }
+    t->kill_wanted = true;
+    t->has_kill_grace = has_grace;
+    t->kill_grace_ns = grace_ns;
+    agent_executor_send_kill(a, t->executor, t);
+    agent_executor_expect_kill(a, t->executor, t);
+}
+
 void agent_on_kill_task(struct agent *a, const Muster__Link__KillTask *message)
 {
     const char *framework_id = message->framework_id->value, *task_id = message->task_id->value;
@@ -321,18 +336,8 @@ void agent_on_kill_task(struct agent *a, const Muster__Link__KillTask *message)
                              "the agent has no such task");
         return;
     }
-    if (agent_state_is_terminal(t->accepted_state) || t->executor == NULL)
-        return;
-    if (!t->sent) {
-        kill_queued(a, t);
-        return;
-    }
-    t->kill_wanted = true;
-    t->has_kill_grace = message->kill_policy != NULL && message->kill_policy->grace_period != NULL;
-    if (t->has_kill_grace)
-        t->kill_grace_ns = message->kill_policy->grace_period->nanoseconds;
-    agent_executor_send_kill(a, t->executor, t);
-    agent_executor_expect_kill(a, t->executor, t);
+    bool has_grace = message->kill_policy != NULL && message->kill_policy->grace_period != NULL;
+    agent_task_kill(a, t, has_grace, has_grace ? message->kill_policy->grace_period->nanoseconds : 0);
 }
 
 /* -- wire form ------------------------------------------------------------------------------------------------ */

@@ -5,6 +5,8 @@
 #include "agent/state.h"
 
 void agent_on_run_tasks(struct agent *a, const Muster__Link__RunTasks *message);
+/* Ends it as its state asks; without has_grace by the grace period that it has. */
+void agent_task_kill(struct agent *a, struct agent_task *t, bool has_grace, int64_t grace_ns);
 void agent_on_kill_task(struct agent *a, const Muster__Link__KillTask *message);
 
 struct agent_task *agent_task_find(const struct agent *a, const char *framework_id, const char *task_id);

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/checkpoint.h"
+#include "agent/drain.h"
 #include "agent/executors.h"
 #include "agent/session.h"
 #include "agent/tasks.h"
@@ -118,6 +119,7 @@ int agent_updates_accept(struct agent *a, struct agent_task *t, const Mesos__V1_
     full.has_source = true;
     full.source = MESOS__V1__TASK_STATUS__SOURCE__SOURCE_EXECUTOR;
     full.container_status = container_status(a, t->executor, status->container_status);
+    agent_drain_mark(a, t, &full);
     append(a, t, &full, true);
     return 0;
 }
@@ -155,6 +157,7 @@ void agent_updates_generate(struct agent *a, struct agent_task *t, int state, in
         status->container_status = container_status(a, t->executor, NULL);
     }
     status->limitation = limitation;
+    agent_drain_mark(a, t, status);
     append(a, t, status, false);
 }
 
@@ -199,6 +202,7 @@ static void count_end(struct agent *a, int state)
         c->lost++;
         break;
     case AGENT_STATE(GONE):
+    case AGENT_STATE(GONE_BY_OPERATOR):
         c->gone++;
         break;
     case AGENT_STATE(DROPPED):
