@@ -8,7 +8,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/options.h"
 
-#define NEXT_TIMES 5
+#define LETTERS_OF_RUNS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 #define EXTRAS_MAX 256 /* --arg and --env */
 #define USAGE                                                                                                              \
     "usage: muster job add [--dry-run] FILE | list | show ID | run ID [--arg TEXT]... [--env NAME=VALUE]... | runs [ID]\n" \
@@ -206,7 +206,6 @@ static int job_show(const struct cli_target *t, const char *id)
 
 /* -- runs ----------------------------------------------------------------------------------------------------------- */
 
-/* "RUN" or "JOB/RUN" as a run of a job that is active, or in the history. */
 struct run_ref {
     char job[256], run[64], task[300]; /* task: of the newest attempt, "" before the first */
     bool is_active;
@@ -217,46 +216,31 @@ static void copy(char *to, size_t size, const char *from)
     (void)snprintf(to, size, "%s", from); /* ids are shorter, and a cut one is found nowhere */
 }
 
-static bool take_run(const json_t *run, const char *job, const char *id, struct run_ref *out)
+static void take_run(const json_t *run, struct run_ref *out)
 {
-    const char *run_id = json_string_value(json_object_get(run, "id"));
-    const json_t *tasks = json_object_get(run, "tasks"), *last;
-    if (run_id == NULL || strcmp(run_id, id) != 0)
-        return false;
-    last = json_array_get(tasks, json_array_size(tasks) - 1);
-    copy(out->job, sizeof(out->job), job);
-    copy(out->run, sizeof(out->run), run_id);
-    copy(out->task, sizeof(out->task), json_is_string(last) ? json_string_value(last) : last ? text_of(last, "id") : "");
-    return true;
+    const json_t *tasks = json_object_get(run, "tasks"), *last = json_array_get(tasks, json_array_size(tasks) - 1);
+    copy(out->job, sizeof(out->job), text_of(run, "jobId"));
+    copy(out->run, sizeof(out->run), text_of(run, "id"));
+    copy(out->task, sizeof(out->task), last ? text_of(last, "id") : "");
 }
 
-/* Looks at all runs there are, page by page, the active ones first. */
+/* Active or in the history. */
 static int find_run(const struct cli_target *t, const char *what, const char *id, struct run_ref *out)
 {
-    char target[512] = "/v1/runs?limit=1000";
-    for (;;) {
-        struct cli_answer a;
-        const json_t *run;
-        size_t i;
-        bool found = false;
-        int status = ask(t, what, "GET", target, NULL, &a);
-        const char *next = json_string_value(json_object_get(a.json, "next"));
-        json_array_foreach(json_object_get(a.json, "runs"), i, run)
-        {
-            if (!found && take_run(run, text_of(run, "jobId"), id, out)) {
-                found = true;
-                out->is_active = json_is_null(json_object_get(run, "completedAt"));
-            }
-        }
-        if (status == CLI_DONE && !found && next != NULL)
-            (void)snprintf(target, sizeof(target), "/v1/runs?limit=1000&after=%s", next); /* ours, and short */
-        bool is_last = next == NULL;
-        cli_answer_free(&a);
-        if (status != CLI_DONE || found)
-            return status;
-        if (is_last)
-            return cli_fail("job %s: no run '%s'; `muster job runs` and `muster job history JOB` show them", what, id);
+    char target[128];
+    struct cli_answer a;
+    if (id[0] == '\0' || strlen(id) > 64 || strspn(id, LETTERS_OF_RUNS) != strlen(id))
+        return cli_usage("job %s: '%s' is no run id; `muster job runs` and `muster job history JOB` show them", what, id);
+    (void)snprintf(target, sizeof(target), "/v1/runs/%s", id); /* fits */
+    int status = ask(t, what, "GET", target, NULL, &a);
+    if (status == CLI_DONE) {
+        take_run(a.json, out);
+        out->is_active = json_is_null(json_object_get(a.json, "completedAt"));
+    } else if (a.status == 404) {
+        fputs("    `muster job runs` and `muster job history JOB` show those there are\n", stderr);
     }
+    cli_answer_free(&a);
+    return status;
 }
 
 static void print_runs(const json_t *runs)

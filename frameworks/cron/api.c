@@ -142,6 +142,7 @@ static const struct route {
     {"GET", "/v1/jobs/:job/next", CRON_GET_NEXT, BODY_NONE, false},
     {"GET", "/v1/jobs/:job/graph", CRON_GET_GRAPH, BODY_NONE, false},
     {"GET", "/v1/runs", CRON_LIST_ALL_RUNS, BODY_NONE, false},
+    {"GET", "/v1/runs/:run", CRON_FIND_RUN, BODY_NONE, false},
 };
 #define ROUTE_COUNT (sizeof(routes) / sizeof(routes[0]))
 

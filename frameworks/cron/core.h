@@ -203,6 +203,7 @@ struct cron {
     bool is_loaded, is_connected, is_settled, is_failed;
     char *framework_id;
     struct map entries; /* job id -> struct entry, in the order of creation */
+    struct map runs;    /* run id -> struct run, of all jobs */
     struct map tasks;   /* task id -> struct task */
     struct map graphs;  /* graph id -> struct graph */
     struct heap timers; /* monotonic */
@@ -271,7 +272,7 @@ struct run *cron_run_new(struct cron *c, struct entry *e, struct job *spec, cons
 /* Its last task has ended and there will be no other: record, children, gone. */
 void cron_run_finish(struct cron *c, struct run *r, bool is_success, const char *reason);
 void cron_run_stop(struct cron *c, struct run *r, const char *reason); /* ends as FAILED once its tasks have ended */
-struct run *cron_run_find(const struct entry *e, const char *id);
+struct run *cron_run_find(const struct cron *c, const struct entry *e, const char *id); /* of this job, alive */
 void cron_run_on_timer(struct cron *c, struct run *r);
 void cron_run_task_running(struct cron *c, struct task *t);
 void cron_run_task_ended(struct cron *c, struct task *t, enum task_end how, const char *message); /* frees t */

@@ -48,6 +48,7 @@ struct cron *cron_new(const struct cron_config *config)
     set_config(c, config);
     rng_seed(&c->rng, config->seed);
     map_init(&c->entries);
+    map_init(&c->runs);
     map_init(&c->tasks);
     map_init(&c->graphs);
     map_init(&c->reads);
@@ -77,6 +78,7 @@ struct cron *cron_free(struct cron *c)
         cron_graph_free(c, map_value(m));
     cron_reads_free(c);
     map_deinit(&c->entries);
+    map_deinit(&c->runs);
     map_deinit(&c->tasks);
     map_deinit(&c->graphs);
     map_deinit(&c->reads);
@@ -326,6 +328,7 @@ static void check_run(const struct cron *c, const struct run *r)
         CHECK(!t->is_killed || heap_is_in(&t->timer.node));
         tasks++;
     }
+    CHECK(map_get(&c->runs, r->id) == r);
     CHECK(tasks == r->task_count);
     CHECK(r->array || tasks <= 1); /* one task at a time */
     CHECK(!r->array || (int64_t)tasks <= r->array->parallel);

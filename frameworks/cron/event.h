@@ -27,6 +27,7 @@ enum cron_request_type {
     /* ours */
     CRON_GET_HISTORY,   /* job_id, run_id (NULL: all), limit, after */
     CRON_LIST_ALL_RUNS, /* limit, after */
+    CRON_FIND_RUN,      /* run_id, of whichever job */
     CRON_GET_NEXT,      /* job_id, limit */
     CRON_GET_GRAPH,     /* job_id */
     /* Chronos (facts: net-cron E.1): `chronos` */

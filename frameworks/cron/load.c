@@ -299,7 +299,8 @@ static int load_run(struct cron *c, const struct kit_item *item, const struct ke
     struct entry *e = cron_entry_get(c, key->job_id);
     int64_t trigger = int_of(json, "trigger");
     struct job *spec = e ? spec_of(e, int_of(json, "version")) : NULL;
-    bool is_whole = spec && key->second && strlen(key->second) < RUN_ID_SIZE && trigger >= 0 && trigger <= TRIGGER_PARENTS;
+    bool is_whole = spec && key->second && strlen(key->second) < RUN_ID_SIZE && trigger >= 0 &&
+                    trigger <= TRIGGER_PARENTS && map_get(&c->runs, key->second) == NULL;
     if (!is_whole) {
         json_decref(json);
         return unreadable(c, item);
@@ -325,7 +326,7 @@ static int load_run(struct cron *c, const struct kit_item *item, const struct ke
 static struct run *run_of(struct cron *c, const struct key *key)
 {
     struct entry *e = cron_entry_get(c, key->job_id);
-    return e && key->second && key->third ? cron_run_find(e, key->second) : NULL;
+    return e && key->second && key->third ? cron_run_find(c, e, key->second) : NULL;
 }
 
 static int load_index(struct cron *c, const struct kit_item *item, const struct key *key)

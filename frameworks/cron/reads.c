@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * reads.c - answers that need ended runs, which are in the store only. A request becomes a chain of reads, one job after
  * the other, and is answered when the last one is done. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,17 +11,21 @@
 
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
-#define READS_MAX 256 /* requests that wait for the store at a time */
+#define FIND_PAGE 100
+#define RUN_ID_LEN 19
+#define FIND_MARGIN_MS 3600000 /* for clocks that were set back */
+#define READS_MAX 256          /* requests that wait for the store at a time */
 
 struct read {
     uint64_t token;
     struct cron_request request; /* strings owned */
     struct buf body;
     struct json_writer writer;
-    char *job_id;    /* of the present read */
-    char *after_key; /* where it begins, NULL: at the newest */
-    int64_t left;    /* of the page */
-    bool is_array;   /* the answer is one */
+    char *job_id;     /* of the present read */
+    char *after_key;  /* where it begins, NULL: at the newest */
+    int64_t left;     /* of the page */
+    bool is_array;    /* the answer is one */
+    int64_t since_ms; /* of a search: what ended before is not it */
 };
 
 static char *copy_or_null(const char *s)
@@ -73,7 +78,7 @@ static void ask(struct cron *c, struct read *r, const char *job_id, size_t limit
     (void)map_put_n(&c->reads, &r->token, sizeof(r->token), r); /* tokens are new */
     struct kit_effect e = {.type = KIT_EFFECT_READ};
     e.read.token = r->token;
-    e.read.prefix = prefix_of(c, job_id);
+    e.read.prefix = prefix_of(c, own); /* job_id may have been the one of the read before */
     e.read.limit = limit;
     if (r->after_key)
         e.read.after = arena_printf(outbox_now_arena(c->outbox), "%s%s", e.read.prefix, r->after_key);
@@ -306,6 +311,98 @@ static void on_one_record(struct cron *c, struct read *r, const struct kit_item 
     read_free(c, r);
 }
 
+/* -- a run of whichever job -------------------------------------------------------------------------------------------- */
+
+/* The second in which a run was made is the beginning of its id; 0: not an id of ours. */
+static int64_t made_at(const char *id)
+{
+    struct iso8601_time t;
+    char text[TEXT_TIME_SIZE];
+    if (strlen(id) != RUN_ID_LEN || strspn(id, "0123456789") < 14)
+        return 0;
+    (void)snprintf(text, sizeof(text), "%.4s-%.2s-%.2sT%.2s:%.2s:%.2sZ", id, id + 4, id + 6, id + 8, id + 10,
+                   id + 12); /* fits */
+    return iso8601_time_parse(text, &t, NULL) == 0 ? t.local_ms : 0;
+}
+
+static void not_found(struct cron *c, struct read *r)
+{
+    buf_deinit(&r->body);
+    cron_body_begin(&r->body, &r->writer);
+    json_begin_object(&r->writer);
+    json_kv_string(&r->writer, "id", r->request.run_id);
+    json_kv_string(&r->writer, "message", "Job Run not found");
+    json_end_object(&r->writer);
+    cron_reply(c, &r->request, 404, &r->body, false);
+    buf_init(&r->body, 0);
+    read_free(c, r);
+}
+
+/* The jobs from m on, those that have made no run since then left out. */
+static void go_on_finding(struct cron *c, struct read *r, struct map_entry *m)
+{
+    for (; m; m = map_next(m)) {
+        const struct entry *e = map_value(m);
+        if (!e->is_deleted && e->history_count > 0 && e->last_started_ms >= r->since_ms) {
+            ask(c, r, e->job->id, FIND_PAGE);
+            return;
+        }
+    }
+    not_found(c, r);
+}
+
+static int64_t ended_ms(const struct kit_item *item)
+{
+    struct iso8601_time t;
+    json_t *record = json_read(item->value, item->value_len, NULL);
+    const char *text = json_string_value(json_object_get(record, "completedAt"));
+    int64_t ms = text && iso8601_time_parse(text, &t, NULL) == 0 ? t.local_ms : INT64_MAX; /* told as UTC */
+    json_decref(record);
+    return ms;
+}
+
+/* Records are in the order in which runs ended: behind one that ended before the run was made there is nothing to find. */
+static void on_found_records(struct cron *c, struct read *r, const struct kit_item *items, size_t count)
+{
+    char quoted[RUN_ID_SIZE + 8];
+    (void)snprintf(quoted, sizeof(quoted), "{\"id\":\"%s\"", r->request.run_id); /* fits: see made_at() */
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].value_len < strlen(quoted) || memcmp(items[i].value, quoted, strlen(quoted)) != 0)
+            continue;
+        json_put_raw(&r->writer, items[i].value, items[i].value_len);
+        finish(c, r);
+        return;
+    }
+    struct map_entry *m = map_find(&c->entries, r->job_id);
+    bool is_behind = count < FIND_PAGE || ended_ms(&items[count - 1]) < r->since_ms;
+    char *position = is_behind ? NULL : xstrdup(position_of(c, &items[count - 1]));
+    free(r->after_key);
+    r->after_key = position;
+    if (m == NULL) {
+        cron_reply_message(c, &r->request, 503, "Jobs were removed while they were read: ask again");
+        read_free(c, r);
+    } else if (position) {
+        ask(c, r, r->job_id, FIND_PAGE);
+    } else {
+        go_on_finding(c, r, map_next(m));
+    }
+}
+
+static void start_finding(struct cron *c, struct read *r)
+{
+    const struct run *live = map_get(&c->runs, r->request.run_id);
+    int64_t made_ms = made_at(r->request.run_id);
+    r->since_ms = made_ms - FIND_MARGIN_MS;
+    if (live) {
+        cron_view_run(c, live, &r->writer);
+        finish(c, r);
+    } else if (made_ms == 0) {
+        not_found(c, r);
+    } else {
+        go_on_finding(c, r, map_first(&c->entries));
+    }
+}
+
 /* -- all ------------------------------------------------------------------------------------------------------------- */
 
 static void start_jobs(struct cron *c, struct read *r)
@@ -336,7 +433,7 @@ void cron_read_for(struct cron *c, const struct cron_request *request)
     struct entry *e = request->job_id ? cron_need_job(c, request) : NULL;
     if (request->job_id && e == NULL)
         return;
-    struct run *live = is_one ? cron_run_find(e, request->run_id) : NULL;
+    struct run *live = is_one ? cron_run_find(c, e, request->run_id) : NULL;
     struct read *r = read_new(c, request);
     if (live) {
         cron_view_run(c, live, &r->writer);
@@ -349,6 +446,8 @@ void cron_read_for(struct cron *c, const struct cron_request *request)
         ask(c, r, request->job_id, CHRONOS_STAT_RUNS);
     } else if (request->type == CRON_LIST_JOBS) {
         start_jobs(c, r);
+    } else if (request->type == CRON_FIND_RUN) {
+        start_finding(c, r);
     } else {
         start_all_runs(c, r);
     }
@@ -370,6 +469,8 @@ void cron_on_read_done(struct cron *c, const struct kit_event *in)
         on_one_record(c, r, items, count);
     } else if (r->request.type == CRON_GET_HISTORY || r->request.type == CRON_LIST_ALL_RUNS) {
         on_records(c, r, items, count);
+    } else if (r->request.type == CRON_FIND_RUN) {
+        on_found_records(c, r, items, count);
     } else if (r->request.type == CRON_CHRONOS) {
         chronos_on_stat_records(c, &r->request, items, count);
         read_free(c, r);

@@ -88,7 +88,7 @@ struct run *cron_need_run(struct cron *c, const struct cron_request *r)
     struct entry *e = cron_need_job(c, r);
     if (e == NULL)
         return NULL;
-    struct run *run = cron_run_find(e, r->run_id);
+    struct run *run = cron_run_find(c, e, r->run_id);
     if (run)
         return run;
     struct buf b;
@@ -369,6 +369,7 @@ void cron_on_request(struct cron *c, const struct cron_request *r)
         return;
     case CRON_GET_HISTORY:
     case CRON_LIST_ALL_RUNS:
+    case CRON_FIND_RUN:
         cron_read_for(c, r);
         return;
     case CRON_CREATE_JOB:

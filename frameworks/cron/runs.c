@@ -29,7 +29,7 @@ const char *cron_run_trigger_name(enum run_trigger t)
 
 /* -- making one ---------------------------------------------------------------------------------------------------- */
 
-static void make_id(struct cron *c, const struct entry *e, char out[RUN_ID_SIZE])
+static void make_id(struct cron *c, char out[RUN_ID_SIZE])
 {
     static const char letters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     int64_t days = calendar_floor_div(c->wall_ms, CALENDAR_DAY_MS);
@@ -43,18 +43,13 @@ static void make_id(struct cron *c, const struct entry *e, char out[RUN_ID_SIZE]
         (void)snprintf(out, RUN_ID_SIZE, "%04u%02u%02u%02u%02u%02u%s", (unsigned)d.year % 10000, (unsigned)d.month % 100,
                        (unsigned)d.day % 100, (unsigned)(second / 3600), (unsigned)(second / 60 % 60),
                        (unsigned)(second % 60), tail);
-    } while (cron_run_find(e, out) != NULL);
+    } while (map_get(&c->runs, out) != NULL);
 }
 
-struct run *cron_run_find(const struct entry *e, const char *id)
+struct run *cron_run_find(const struct cron *c, const struct entry *e, const char *id)
 {
-    list_for_each(node, &e->runs)
-    {
-        struct run *r = container_of(node, struct run, link);
-        if (strcmp(r->id, id) == 0)
-            return r;
-    }
-    return NULL;
+    struct run *r = map_get(&c->runs, id);
+    return r && r->entry == e ? r : NULL;
 }
 
 static void set_parameters(struct run *r, const json_t *args, const json_t *env)
@@ -79,6 +74,7 @@ struct run *cron_run_new(struct cron *c, struct entry *e, struct job *spec, cons
     r->spec = job_ref(spec);
     (void)snprintf(r->id, sizeof(r->id), "%s", id); /* checked by callers */
     list_push_back(&e->runs, &r->link);
+    CHECK(map_put(&c->runs, r->id, r) == NULL);
     e->run_count++;
     c->run_count++;
     return r;
@@ -87,7 +83,7 @@ struct run *cron_run_new(struct cron *c, struct entry *e, struct job *spec, cons
 struct run *cron_run_start(struct cron *c, struct entry *e, const struct run_options *o)
 {
     char id[RUN_ID_SIZE];
-    make_id(c, e, id);
+    make_id(c, id);
     struct run *r = cron_run_new(c, e, e->job, id);
     r->trigger = o->trigger;
     r->ordinal = e->next_ordinal++;
@@ -115,6 +111,7 @@ void cron_run_free(struct cron *c, struct run *r)
     while (!list_is_empty(&r->tasks))
         cron_task_free(c, container_of(r->tasks.next, struct task, link));
     list_remove(&r->link);
+    CHECK(map_remove(&c->runs, r->id) == r);
     list_remove(&r->dirty_link);
     if (!list_is_empty(&r->queue_link)) {
         list_remove(&r->queue_link);

@@ -97,8 +97,9 @@ def test_stop_and_remove_with_runs(job, cron):
 @pytest.mark.parametrize("arguments, stdin, status, message", [
     (["show", "nobody"], None, 1, "Job not found"),
     (["run", "nobody"], None, 1, "Job not found"),
-    (["stop", "20200101000000abcde"], None, 1, "no run"),
-    (["logs", "20200101000000abcde"], None, 1, "no run"),
+    (["stop", "20200101000000abcde"], None, 1, "Job Run not found"),
+    (["logs", "20200101000000abcde"], None, 1, "Job Run not found"),
+    (["logs", "a/b"], None, 2, "no run id"),
     (["show", "a/b"], None, 2, "no job id"),
     (["run", "a", "--env", "novalue"], None, 2, "NAME=VALUE"),
     (["list", "--arg", "x"], None, 2, "are for run"),

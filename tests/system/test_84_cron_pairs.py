@@ -213,6 +213,13 @@ ROWS = [
     Row("D.5 run", "GET", "/v1/jobs/busy/runs/{busy}", 200, ACTIVE_RUN),
     Row("D.5 run id", "GET", "/v1/jobs/busy/runs/{busy}", 200, Some(id=ID)),
     Row("D.5 in the launch queue", "GET", "/v1/jobs/waits/runs/{waits}", 200, Some(status="STARTING", tasks=[], completedAt=None)),
+    # Ours: a run by its id alone, alive or ended.
+    Row("ours: run", "GET", "/v1/runs/{busy}", 200, ACTIVE_RUN, headers=JSON),
+    Row("ours: run that ended", "GET", "/v1/runs/{done}", 200, Some(id="{done}", jobId="done", status="SUCCESS", completedAt=TIME)),
+    Row("ours: run that failed", "GET", "/v1/runs/{failed}", 200, Some(id="{failed}", jobId="done", status="FAILED")),
+    *[Row("ours: unknown run", "GET", f"/v1/runs/{run}", 404, {"id": run, "message": "Job Run not found"}) for run in (
+        "none", "20200101000000abcde", "20990101000000abcde", "99999999999999abcde", "a" * 2000)],
+    Row("ours: unknown run", "GET", "/v1/runs/%22%7b%0a", 404, {"id": '"{\n', "message": "Job Run not found"}),
     # embed
     Row("D.6 activeRuns", "GET", "/v1/jobs/busy?embed=activeRuns", 200, {**shown("busy"), "run": ANY, "activeRuns": [ACTIVE_RUN]}),
     Row("D.6 activeRuns: none", "GET", "/v1/jobs/plain?embed=activeRuns", 200, shown("plain", activeRuns=[])),

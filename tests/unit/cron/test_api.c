@@ -153,12 +153,55 @@ static void test_api__ids(void **state)
         assert_false(job_id_is_metronome(bad[k]));
 }
 
+static void find_run(struct world *w, const char *id)
+{
+    struct cron_request r = {.type = CRON_FIND_RUN, .run_id = id};
+    world_request(w, &r, NULL);
+}
+
+/* Of whichever job, alive or far behind in a history of several pages. */
+static void test_api__find_run(void **state)
+{
+    (void)state;
+    struct world w;
+    char first[64], live[64];
+    world_init(&w);
+    world_job(&w, "quiet", "", "");
+    world_run(&w, "quiet");
+    world_flow(&w);
+    world_job(&w, "a", "", "");
+    world_run(&w, "a");
+    (void)snprintf(first, sizeof(first), "%s", world_at(&w, "id"));
+    world_flow(&w);
+    world_pass(&w, 600000);
+    for (int k = 0; k < 350; k++) {
+        world_run(&w, "a");
+        world_flow(&w);
+    }
+    world_run(&w, "a");
+    (void)snprintf(live, sizeof(live), "%s", world_at(&w, "id"));
+    find_run(&w, live);
+    assert_string_equal(world_at(&w, "status"), "STARTING");
+    find_run(&w, first);
+    assert_int_equal(w.status, 200);
+    assert_string_equal(world_at(&w, "id"), first);
+    assert_string_equal(world_at(&w, "status"), "SUCCESS");
+    first[18] = first[18] == 'a' ? 'b' : 'a'; /* made in the same second, but not there */
+    find_run(&w, first);
+    assert_int_equal(w.status, 404);
+    assert_string_equal(world_at(&w, "message"), "Job Run not found");
+    find_run(&w, "20990101000000abcde");
+    assert_int_equal(w.status, 404);
+    world_deinit(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_api__pairs),
         cmocka_unit_test(test_api__embed),
         cmocka_unit_test(test_api__ids),
+        cmocka_unit_test(test_api__find_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
