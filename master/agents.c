@@ -10,6 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
 #include "master/allocator.h"
+#include "master/budget.h"
 #include "master/departed.h"
 #include "master/drain.h"
 #include "master/frameworks.h"
@@ -143,6 +144,7 @@ static void drop_amounts(struct master *m, struct master_agent *a)
 static void free_agent(struct master *m, struct master_agent *a)
 {
     master_filters_remove_of_agent(m, a);
+    master_budget_forget_agent(m, a);
     CHECK(list_is_empty(&a->offers) && list_is_empty(&a->tasks) && a->executors == NULL);
     while (list_pop_front(&a->unreachable_tasks) != NULL)
         ; /* their frameworks keep them */

@@ -9,6 +9,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
 #include "master/agents.h"
+#include "master/budget.h"
 #include "master/offers.h"
 #include "master/send.h"
 
@@ -37,8 +38,10 @@ void master_allocator_refresh_agent(struct master *m, struct master_agent *a)
         else
             quantities_subtract(&m->total, &a->total_amounts);
         a->is_counted = counts;
+        master_budget_came_back(m);
         m->total_changed = true;
     }
+    master_budget_agent_changed(m, a);
     if (!may_be_offered(a)) {
         list_remove(&a->free_node);
         list_remove(&a->dirty_node);
@@ -54,6 +57,7 @@ void master_allocator_give_back(struct master *m, struct master_agent *a, struct
     else
         resources_add(a->free, resources);
     master_allocator_refresh_agent(m, a);
+    master_budget_came_back(m);
     resources_free(resources);
     if (!may_be_offered(a))
         return;
@@ -82,12 +86,20 @@ void master_allocator_refresh_client(struct master *m, struct master_client *c, 
     }
 }
 
+/* Whether too few agents are back for guarantees to be seen to. */
+static bool is_held(const struct master *m)
+{
+    return m->now_ms < m->hold_until_ms && m->connected_count < m->hold_agents;
+}
+
 int64_t master_allocator_next_deadline(const struct master *m)
 {
+    if (is_held(m))
+        return m->hold_until_ms;
     if (!list_is_empty(&m->dirty_agents) || !list_is_empty(&m->fresh_clients))
         return m->now_ms;
-    int64_t next = INT64_MAX;
-    if (!list_is_empty(&m->returned_agents))
+    int64_t next = m->blocked_due_ms;
+    if (!list_is_empty(&m->returned_agents) && m->returned_due_ms < next)
         next = m->returned_due_ms;
     const struct heap_node *filter = heap_peek(&m->filter_timers);
     return filter != NULL && filter->key_ms < next ? filter->key_ms : next;
@@ -133,6 +145,10 @@ static bool try_client(struct master *m, struct master_agent *a, struct master_c
     if (a->has_gpus && !(f->capabilities & MASTER_CAN_GPU))
         return false;
     struct resources *part = a->has_reservations ? resources_allocatable_to(a->free, c->role->name) : NULL;
+    if (map_count(&m->quotas) > 0) {
+        part = part != NULL ? part : resources_copy(a->free);
+        master_budget_cut(m, c, part);
+    }
     const struct resources *candidate = part != NULL ? part : a->free;
     struct quantities amounts;
     CHECK(resources_quantities(candidate, &amounts) == 0);
@@ -158,6 +174,22 @@ static bool try_leaf(void *ctx, struct share_node *leaf)
     return try_client(t->m, t->agent, container_of(leaf, struct master_client, node));
 }
 
+/* Roles that lack something of their guarantee. */
+static bool try_short_leaf(void *ctx, struct share_node *leaf)
+{
+    struct try *t = ctx;
+    struct master_client *c = container_of(leaf, struct master_client, node);
+    return master_budget_is_short(c->role->top) && try_client(t->m, t->agent, c);
+}
+
+static void walk_all(struct master *m, struct master_agent *a)
+{
+    struct try t = {.m = m, .agent = a};
+    if (map_count(&m->quotas) > 0 && master_budget_any_short(m) && share_walk(&m->share_root, try_short_leaf, &t))
+        return;
+    (void)share_walk(&m->share_root, try_leaf, &t); /* ends early when nothing is left */
+}
+
 static void try_pair(struct master *m, struct master_client *c, struct master_agent *a)
 {
     if (c->node.active > 0 && may_be_offered(a))
@@ -178,9 +210,9 @@ static bool is_spent(const struct master *m, const struct budget *b)
 static void serve_dirty_agents(struct master *m, const struct budget *b)
 {
     while (!is_spent(m, b) && !list_is_empty(&m->dirty_agents)) {
-        struct try t = {.m = m, .agent = container_of(m->dirty_agents.next, struct master_agent, dirty_node)};
-        list_remove(&t.agent->dirty_node);
-        (void)share_walk(&m->share_root, try_leaf, &t); /* ends early when nothing is left */
+        struct master_agent *a = container_of(m->dirty_agents.next, struct master_agent, dirty_node);
+        list_remove(&a->dirty_node);
+        walk_all(m, a);
     }
 }
 
@@ -192,8 +224,7 @@ static void try_fresh(struct master *m, struct master_agent *a)
         (void)try_client(m, a, container_of(first, struct master_client, fresh_node));
         return;
     }
-    struct try t = {.m = m, .agent = a};
-    (void)share_walk(&m->share_root, try_leaf, &t); /* ends early when nothing is left */
+    walk_all(m, a);
 }
 
 static void serve_fresh_clients(struct master *m, const struct budget *b)
@@ -239,7 +270,10 @@ void master_allocator_pass(struct master *m)
 {
     struct budget budget = {.offers_end = m->next_offer + OFFERS_PER_PASS_MAX,
                             .tries_end = m->counters.allocation_tries + TRIES_PER_PASS_MAX};
+    if (is_held(m))
+        return;
     m->counters.allocation_passes++;
+    master_budget_on_timer(m);
     if (m->total_changed) {
         share_recompute(&m->share_root, &m->total);
         m->total_changed = false;

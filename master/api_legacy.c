@@ -192,6 +192,7 @@ static void put_state_head(struct master_shell *s, struct json_writer *w)
     json_begin_array(w);
     json_put_string(w, "AGENT_UPDATE");
     json_put_string(w, "AGENT_DRAINING");
+    json_put_string(w, "QUOTA_V2");
     json_end_array(w);
     json_kv_double(w, "activated_slaves", (double)active);
     json_kv_double(w, "deactivated_slaves", (double)inactive);
@@ -417,6 +418,8 @@ master_shell_handler master_shell_legacy_handler(const char *path)
         {"/flags", on_flags},
         {"/redirect", on_redirect},
         {"/teardown", on_teardown},
+        {"/weights", master_shell_on_weights},
+        {"/quota", master_shell_on_quota},
         {"/metrics/snapshot", on_metrics_snapshot},
         {"/metrics", on_metrics},
     };

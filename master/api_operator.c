@@ -10,8 +10,10 @@
 #include "common/base/log.h"
 #include "common/http/recordio.h"
 #include "master/answer.h"
+#include "master/quota.h"
 #include "master/shell.h"
 #include "master/snapshot.h"
+#include "master/weights.h"
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 31)
 #define SNAPSHOT_BYTES_MAX ((size_t)1 << 32)
@@ -146,15 +148,14 @@ static void get_roles(struct question *q)
 
 static void get_weights(struct question *q)
 {
-    NEW(q, Mesos__V1__Master__Response__GetWeights, body, mesos__v1__master__response__get_weights);
-    body->weight_infos = arena_new_array(q->arena, Mesos__V1__WeightInfo *, map_count(&q->s->core->weights));
-    for (struct map_entry *e = map_first(&q->s->core->weights); e != NULL; e = map_next(e)) {
-        NEW(q, Mesos__V1__WeightInfo, weight, mesos__v1__weight_info);
-        weight->role = (char *)map_key(e);
-        weight->weight = *(const double *)map_value(e);
-        body->weight_infos[body->n_weight_infos++] = weight;
-    }
-    q->response->get_weights = body;
+    q->response->get_weights = master_weights_wire(q->s->core, q->arena);
+}
+
+static void get_quota(struct question *q)
+{
+    NEW(q, Mesos__V1__Master__Response__GetQuota, body, mesos__v1__master__response__get_quota);
+    body->status = master_quota_wire(q->s->core, q->arena);
+    q->response->get_quota = body;
 }
 
 static void get_master(struct question *q)
@@ -184,6 +185,7 @@ static const struct {
     {MESOS__V1__MASTER__CALL__TYPE__GET_OPERATIONS, MESOS__V1__MASTER__RESPONSE__TYPE__GET_OPERATIONS, get_operations},
     {MESOS__V1__MASTER__CALL__TYPE__GET_ROLES, MESOS__V1__MASTER__RESPONSE__TYPE__GET_ROLES, get_roles},
     {MESOS__V1__MASTER__CALL__TYPE__GET_WEIGHTS, MESOS__V1__MASTER__RESPONSE__TYPE__GET_WEIGHTS, get_weights},
+    {MESOS__V1__MASTER__CALL__TYPE__GET_QUOTA, MESOS__V1__MASTER__RESPONSE__TYPE__GET_QUOTA, get_quota},
     {MESOS__V1__MASTER__CALL__TYPE__GET_MASTER, MESOS__V1__MASTER__RESPONSE__TYPE__GET_MASTER, get_master},
 };
 

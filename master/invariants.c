@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "master/budget.h"
 #include "master/state.h"
 #include "master/tasks.h"
 
@@ -122,6 +123,24 @@ static void check_framework(const struct master_framework *f)
     CHECK(memcmp(counts, f->state_counts, sizeof(counts)) == 0);
 }
 
+/* What is reserved and free is booked once, while there are quotas. */
+static void check_reserved(const struct master *m)
+{
+    struct quantities sum = {0};
+    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next) {
+        CHECK(a->is_counted || a->reserved_count == 0);
+        for (size_t i = 0; i < a->reserved_count; i++)
+            quantities_add(&sum, &a->reserved[i].amounts);
+    }
+    CHECK(quantities_contains(&sum, &m->reserved_free) && quantities_contains(&m->reserved_free, &sum));
+    for (struct map_entry *e = map_first(&m->quotas); e != NULL; e = map_next(e)) {
+        const struct master_quota *q = map_value(e);
+        CHECK(q->role->quota == q && q->role->top == q->role && strcmp(q->role->name, map_key(e)) == 0);
+        struct quantities fresh = master_budget_reserved_free(m, q->role->name);
+        CHECK(quantities_contains(&fresh, &q->reserved_free) && quantities_contains(&q->reserved_free, &fresh));
+    }
+}
+
 static void check_filters(const struct master *m)
 {
     size_t count = 0;
@@ -154,4 +173,5 @@ void master_check_invariants(const struct master *m)
         CHECK(f->tasks == NULL && f->client_count == 0);
     }
     check_filters(m);
+    check_reserved(m);
 }

@@ -535,6 +535,25 @@ static struct quantities offered_to(const struct master_role *r)
     return sum;
 }
 
+static void put_quota_amounts(struct json_writer *w, const char *key, const struct master_amounts *amounts)
+{
+    json_put_key(w, key);
+    json_begin_object(w);
+    for (size_t i = 0; amounts != NULL && i < amounts->count; i++)
+        json_kv_double(w, amounts->item[i].name, (double)amounts->item[i].millis / 1000);
+    json_end_object(w);
+}
+
+static void put_quota(struct json_writer *w, const struct master_role *r, const struct quantities *allocated)
+{
+    struct quantities consumed = *allocated;
+    if (r->quota != NULL)
+        quantities_add(&consumed, &r->quota->reserved_free);
+    put_quota_amounts(w, "guarantee", r->quota != NULL ? &r->quota->guarantees : NULL);
+    put_quota_amounts(w, "limit", r->quota != NULL ? &r->quota->limits : NULL);
+    put_amounts(w, "consumed", &consumed);
+}
+
 void legacy_write_role(const struct master_role *r, struct json_writer *w)
 {
     struct quantities offered = offered_to(r), allocated = r->node.allocated, none = {0};
@@ -545,9 +564,7 @@ void legacy_write_role(const struct master_role *r, struct json_writer *w)
     json_put_key(w, "quota");
     json_begin_object(w);
     json_kv_string(w, "role", r->name);
-    put_amounts(w, "guarantee", &none);
-    put_amounts(w, "limit", &none);
-    put_amounts(w, "consumed", &allocated);
+    put_quota(w, r, &allocated);
     json_end_object(w);
     put_amounts(w, "resources", &r->node.allocated);
     put_amounts(w, "allocated", &allocated);

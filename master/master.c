@@ -14,10 +14,12 @@
 #include "master/departed.h"
 #include "master/frameworks.h"
 #include "master/offers.h"
+#include "master/quota.h"
 #include "master/registry.h"
 #include "master/roles.h"
 #include "master/send.h"
 #include "master/state.h"
+#include "master/weights.h"
 
 void master_config_default(struct master_config *config)
 {
@@ -40,7 +42,8 @@ void master_config_default(struct master_config *config)
 static void make_info(struct master *m)
 {
     static Mesos__V1__MasterInfo__Capability__Type types[] = {MESOS__V1__MASTER_INFO__CAPABILITY__TYPE__AGENT_UPDATE,
-                                                              MESOS__V1__MASTER_INFO__CAPABILITY__TYPE__AGENT_DRAINING};
+                                                              MESOS__V1__MASTER_INFO__CAPABILITY__TYPE__AGENT_DRAINING,
+                                                              MESOS__V1__MASTER_INFO__CAPABILITY__TYPE__QUOTA_V2};
     Mesos__V1__MasterInfo *info = xcalloc(1, sizeof(*info));
     mesos__v1__master_info__init(info);
     struct in_addr ip = {0};
@@ -94,6 +97,9 @@ struct master *master_new(const struct master_config *config, struct err *err)
     map_init(&m->gone);
     map_init(&m->disconnected);
     map_init(&m->weights);
+    map_init(&m->quotas);
+    list_init(&m->blocked_roles);
+    m->blocked_due_ms = INT64_MAX;
     map_init(&m->role_white_list);
     heap_init(&m->agent_timers);
     heap_init(&m->failover_timers);
@@ -122,6 +128,8 @@ struct master *master_free(struct master *m)
     master_agents_deinit(m);
     master_departed_deinit(m);
     master_registry_deinit(m);
+    master_quota_deinit(m);
+    master_weights_deinit(m);
     master_roles_deinit(m);
     master_effects_deinit(&out);
     heap_deinit(&m->agent_timers);
@@ -153,6 +161,7 @@ static void on_started(struct master *m, const struct master_event *in)
     for (size_t i = 0; i < in->started.count && !m->is_halted; i++)
         master_registry_recover(m, &in->started.items[i]);
     master_departed_sort(m);
+    master_quota_recovered(m);
     master_trace(m, "recovered %u agents and %u frameworks", HASH_COUNT(m->agents), HASH_COUNT(m->frameworks));
 }
 

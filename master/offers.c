@@ -101,6 +101,12 @@ void master_offers_return_of_agent(struct master *m, struct master_agent *a, boo
         master_offer_return(m, container_of(a->offers.next, struct master_offer, agent_node), rescind, false);
 }
 
+void master_offers_rescind_of_agent(struct master *m, struct master_agent *a)
+{
+    while (!list_is_empty(&a->offers))
+        master_offer_return(m, container_of(a->offers.next, struct master_offer, agent_node), true, true);
+}
+
 void master_offers_return_of_framework(struct master *m, struct master_framework *f)
 {
     while (!list_is_empty(&f->offers))

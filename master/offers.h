@@ -20,6 +20,8 @@ void master_offer_return(struct master *m, struct master_offer *o, bool rescind,
 struct resources *master_offer_take(struct master *m, struct master_offer *o);
 
 void master_offers_return_of_agent(struct master *m, struct master_agent *a, bool rescind);
+/* Rescinds all, to be offered again in this turn. */
+void master_offers_rescind_of_agent(struct master *m, struct master_agent *a);
 void master_offers_return_of_framework(struct master *m, struct master_framework *f);
 void master_offers_on_timers(struct master *m);
 

@@ -7,7 +7,9 @@
 #include "master/calls.h"
 #include "master/drain.h"
 #include "master/frameworks.h"
+#include "master/quota.h"
 #include "master/send.h"
+#include "master/weights.h"
 
 static void on_teardown(struct master *m, const struct master_event *in)
 {
@@ -26,6 +28,10 @@ static const struct {
     void (*fn)(struct master *m, const struct master_event *in);
 } handlers[] = {
     {MESOS__V1__MASTER__CALL__TYPE__TEARDOWN, on_teardown},
+    {MESOS__V1__MASTER__CALL__TYPE__UPDATE_WEIGHTS, master_weights_on_update},
+    {MESOS__V1__MASTER__CALL__TYPE__UPDATE_QUOTA, master_quota_on_update},
+    {MESOS__V1__MASTER__CALL__TYPE__SET_QUOTA, master_quota_on_set},
+    {MESOS__V1__MASTER__CALL__TYPE__REMOVE_QUOTA, master_quota_on_remove},
     {MESOS__V1__MASTER__CALL__TYPE__MARK_AGENT_GONE, master_drain_on_gone},
     {MESOS__V1__MASTER__CALL__TYPE__DRAIN_AGENT, master_drain_on_drain},
     {MESOS__V1__MASTER__CALL__TYPE__DEACTIVATE_AGENT, master_drain_on_deactivate},

@@ -10,12 +10,16 @@
 #include "master/departed.h"
 #include "master/drain.h"
 #include "master/frameworks.h"
+#include "master/quota.h"
 #include "master/send.h"
+#include "master/weights.h"
 #include "muster/registry.pb-c.h"
 
 #define AGENT_PREFIX "agent/"
 #define FRAMEWORK_PREFIX "framework/"
 #define DEPARTED_PREFIX "departed/"
+#define WEIGHT_PREFIX "weight/"
+#define QUOTA_PREFIX "quota/"
 
 struct master_write *master_registry_begin(struct master *m, enum master_write_kind kind, const char *id)
 {
@@ -55,10 +59,11 @@ static struct store_write *batch_add(struct master *m, const struct master_write
     return &writes[e->store.count++];
 }
 
-static void store(struct master *m, const struct master_write *w, const char *prefix, const ProtobufCMessage *value)
+static void store_as(struct master *m, const struct master_write *w, const char *prefix, const char *id,
+                     const ProtobufCMessage *value)
 {
     struct store_write *write = batch_add(m, w);
-    char *key = arena_printf(m->out->arena, "%s%s", prefix, w->id);
+    char *key = arena_printf(m->out->arena, "%s%s", prefix, id);
     write->key = key;
     write->key_len = strlen(key);
     if (value != NULL) {
@@ -67,6 +72,11 @@ static void store(struct master *m, const struct master_write *w, const char *pr
         (void)protobuf_c_message_pack(value, packed); /* the size is known */
         write->value = packed;
     }
+}
+
+static void store(struct master *m, const struct master_write *w, const char *prefix, const ProtobufCMessage *value)
+{
+    store_as(m, w, prefix, w->id, value);
 }
 
 void master_registry_put_agent(struct master *m, struct master_write *w, const struct master_agent *a,
@@ -123,6 +133,21 @@ void master_registry_delete_framework(struct master *m, struct master_write *w)
     store(m, w, FRAMEWORK_PREFIX, NULL);
 }
 
+void master_registry_put_weight(struct master *m, struct master_write *w, const Mesos__V1__WeightInfo *info)
+{
+    Muster__Registry__Weight record = MUSTER__REGISTRY__WEIGHT__INIT;
+    record.info = (Mesos__V1__WeightInfo *)info; /* only read */
+    store_as(m, w, WEIGHT_PREFIX, info->role, &record.base);
+}
+
+void master_registry_put_quota(struct master *m, struct master_write *w, const Mesos__V1__Quota__QuotaConfig *config,
+                               bool keep)
+{
+    Muster__Registry__Quota record = MUSTER__REGISTRY__QUOTA__INIT;
+    record.config = (Mesos__V1__Quota__QuotaConfig *)config; /* only read */
+    store_as(m, w, QUOTA_PREFIX, config->role, keep ? &record.base : NULL);
+}
+
 static bool has_prefix(const struct master_item *item, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -160,6 +185,18 @@ static bool recover_departed(struct master *m, const char *id, const ProtobufCMe
     return true;
 }
 
+static bool recover_weight(struct master *m, const char *id, const ProtobufCMessage *message)
+{
+    (void)id;
+    return master_weights_recover(m, ((const Muster__Registry__Weight *)message)->info);
+}
+
+static bool recover_quota(struct master *m, const char *id, const ProtobufCMessage *message)
+{
+    (void)id;
+    return master_quota_recover(m, ((const Muster__Registry__Quota *)message)->config);
+}
+
 /* The kinds of records, and who takes them. A handler gives false for a record that cannot be. */
 static const struct {
     const char *prefix;
@@ -169,6 +206,8 @@ static const struct {
     {AGENT_PREFIX, &muster__registry__agent__descriptor, recover_agent},
     {FRAMEWORK_PREFIX, &muster__registry__framework__descriptor, recover_framework},
     {DEPARTED_PREFIX, &muster__registry__departed__descriptor, recover_departed},
+    {WEIGHT_PREFIX, &muster__registry__weight__descriptor, recover_weight},
+    {QUOTA_PREFIX, &muster__registry__quota__descriptor, recover_quota},
 };
 
 void master_registry_recover(struct master *m, const struct master_item *item)
@@ -205,6 +244,12 @@ static void dispatch(struct master *m, struct master_write *w)
         break;
     case MASTER_WRITE_AGENT:
         master_drain_on_stored(m, w);
+        break;
+    case MASTER_WRITE_WEIGHTS:
+        master_weights_on_stored(m, w);
+        break;
+    case MASTER_WRITE_QUOTA:
+        master_quota_on_stored(m, w);
         break;
     case MASTER_WRITE_SUBSCRIBE:
         master_frameworks_on_subscription_stored(m, w);

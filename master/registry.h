@@ -21,6 +21,11 @@ void master_registry_put_framework(struct master *m, struct master_write *w, con
                                    int64_t registered_ms, int64_t disconnected_ms);
 void master_registry_delete_framework(struct master *m, struct master_write *w);
 
+void master_registry_put_weight(struct master *m, struct master_write *w, const Mesos__V1__WeightInfo *info);
+/* keep false: the role has the default quota again. */
+void master_registry_put_quota(struct master *m, struct master_write *w, const Mesos__V1__Quota__QuotaConfig *config,
+                               bool keep);
+
 /* Reads one recovered item and hands it to agents or frameworks. Unknown keys are left alone; a damaged record is fatal. */
 void master_registry_recover(struct master *m, const struct master_item *item);
 void master_registry_on_done(struct master *m, uint64_t token, int result);

@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "master/allocator.h"
 #include "master/offers.h"
+#include "master/weights.h"
 
 const char *master_role_check(const struct master *m, const char *name)
 {
@@ -27,7 +28,7 @@ const char *master_role_check(const struct master *m, const char *name)
 
 /* -- roles ------------------------------------------------------------------------------------------------------ */
 
-static struct master_role *find_role(const struct master *m, const char *name)
+struct master_role *master_role_find(const struct master *m, const char *name)
 {
     struct master_role *r = NULL;
     HASH_FIND_STR(m->roles, name, r);
@@ -37,7 +38,7 @@ static struct master_role *find_role(const struct master *m, const char *name)
 /* Recursion is bounded by MASTER_ROLE_DEPTH_MAX. */
 static struct master_role *get_role(struct master *m, const char *name)
 {
-    struct master_role *r = find_role(m, name);
+    struct master_role *r = master_role_find(m, name);
     if (r != NULL)
         return r;
     r = xcalloc(1, sizeof(*r));
@@ -52,6 +53,8 @@ static struct master_role *get_role(struct master *m, const char *name)
         r->parent = get_role(m, parent);
         r->parent->uses++;
     }
+    r->top = r->parent != NULL ? r->parent->top : r;
+    list_init(&r->blocked_node);
     share_attach(r->parent != NULL ? &r->parent->node : &m->share_root, &r->node);
     share_attach(&r->node, &r->own);
     HASH_ADD_KEYPTR(hh, m->roles, r->name, strlen(r->name), r);
@@ -63,6 +66,7 @@ static void unuse_role(struct master *m, struct master_role *r)
     while (r != NULL && --r->uses == 0) {
         struct master_role *parent = r->parent;
         HASH_DEL(m->roles, r);
+        list_remove(&r->blocked_node);
         share_detach(&r->own);
         share_detach(&r->node);
         share_deinit(&r->own);
@@ -70,6 +74,28 @@ static void unuse_role(struct master *m, struct master_role *r)
         free(r->name);
         free(r);
         r = parent;
+    }
+}
+
+struct master_role *master_role_hold(struct master *m, const char *name)
+{
+    struct master_role *r = get_role(m, name);
+    r->uses++;
+    return r;
+}
+
+void master_role_unhold(struct master *m, struct master_role *r)
+{
+    unuse_role(m, r);
+}
+
+void master_role_each_client(struct master *m, const struct master_role *top,
+                             void (*fn)(struct master *m, struct master_client *c))
+{
+    for (struct master_role *r = m->roles; r != NULL; r = r->hh.next) {
+        if (r->top != top)
+            continue;
+        list_for_each(it, &r->clients) fn(m, container_of(it, struct master_client, role_node));
     }
 }
 
@@ -238,7 +264,7 @@ static int add_weight(struct master *m, char *word, struct err *err)
     *equals = '\0';
     if (!text_is_valid_role(word) || text_to_double(equals + 1, &weight) < 0 || weight <= 0)
         return err_set(err, -EINVAL, "--weights: '%s=%s' needs a role and a number above 0", word, equals + 1);
-    free(map_put(&m->weights, word, xmemdup(&weight, sizeof(weight))));
+    master_weight_set(m, word, weight);
     return 0;
 }
 
@@ -262,8 +288,5 @@ int master_roles_configure(struct master *m, const char *weights, const char *ro
 
 void master_roles_deinit(struct master *m)
 {
-    for (struct map_entry *e = map_first(&m->weights); e != NULL; e = map_next(e))
-        free(map_value(e));
-    map_deinit(&m->weights);
     map_deinit(&m->role_white_list);
 }

@@ -16,6 +16,14 @@ struct master_client *master_client_find(const struct master_framework *f, const
 struct master_client *master_client_get(struct master *m, struct master_framework *f, const char *role);
 /* Undoes one held++. Frees the client when it holds nothing more and is not subscribed. */
 void master_client_unhold(struct master *m, struct master_client *c);
+/* A role that is there without clients; hold makes it. */
+struct master_role *master_role_find(const struct master *m, const char *name);
+struct master_role *master_role_hold(struct master *m, const char *name);
+void master_role_unhold(struct master *m, struct master_role *r);
+/* All clients in the role and those below it. */
+void master_role_each_client(struct master *m, const struct master_role *top,
+                             void (*fn)(struct master *m, struct master_client *c));
+
 /* Makes the clients fit what the framework subscribes to now: roles of its info, suppressed ones, offer filters. */
 void master_clients_subscribe(struct master *m, struct master_framework *f, char *const *suppressed, size_t n_suppressed);
 /* Nothing is subscribed any more; clients that hold something stay until they do not. */

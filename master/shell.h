@@ -156,6 +156,9 @@ void master_shell_observers_free(struct master_shell *s);
 typedef void (*master_shell_handler)(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 /* The handler of an old endpoint by its path without prefix ("/state"), NULL: there is none. */
 master_shell_handler master_shell_legacy_handler(const char *path);
+/* api_changes.c */
+void master_shell_on_weights(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_quota(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 
 /* -- shell_metrics.c -------------------------------------------------------------------------------------------- */
 

@@ -37,6 +37,8 @@
 #define MASTER_GONE_AGENTS_MAX 102400
 #define MASTER_UNREACHABLE_AGENTS_MAX 102400
 #define MASTER_ROLES_MAX 256 /* roles of one framework */
+#define MASTER_QUOTAS_MAX 1000
+#define MASTER_QUOTA_AMOUNTS_MAX 16 /* names in one guarantee or limit */
 
 /* -- agents ----------------------------------------------------------------------------------------------------- */
 
@@ -103,6 +105,13 @@ struct master_agent {
     struct master_executor *executors;
     size_t filter_count;
 
+    /* What of `free` is reserved, by top role, while there are quotas: budget.c. */
+    struct master_reserved {
+        char *role;
+        struct quantities amounts;
+    } * reserved;
+    size_t reserved_count;
+
     struct heap_node timer; /* ping, or time-out of coming back */
     uint64_t ping_sequence;
     int pings_missed;
@@ -153,7 +162,26 @@ struct master_role {
     struct share_node node; /* groups leaf and the nodes of child roles */
     struct share_node own;  /* groups the clients of this very role */
     struct list clients;
-    size_t uses; /* clients and child roles */
+    size_t uses;                /* clients, child roles, and whoever holds it */
+    struct master_role *top;    /* the ancestor without a parent, maybe itself */
+    struct master_quota *quota; /* of a top role, NULL: the default */
+    struct list blocked_node;   /* of a top role: in master.blocked_roles when its quota, or that of others, cut an offer */
+};
+
+/* Amounts by name; quota names things no agent may have, so they are not quantities. */
+struct master_amounts {
+    size_t count;
+    struct {
+        char name[MASTER_MINIMUM_NAME_SIZE];
+        int64_t millis;
+    } item[MASTER_QUOTA_AMOUNTS_MAX];
+};
+
+/* Of a top role: quota.c. */
+struct master_quota {
+    struct master_role *role;                 /* held */
+    struct master_amounts guarantees, limits; /* a name without a limit has none */
+    struct quantities reserved_free;          /* reserved to the role or one below it, and free: budget.c */
 };
 
 /* One framework in one role. Lives while the framework subscribes to the role or holds something in it. */
@@ -287,7 +315,9 @@ enum master_write_kind {
     MASTER_WRITE_SUBSCRIBE, /* message: packed scheduler call */
     MASTER_WRITE_UPDATE,    /* UPDATE_FRAMEWORK; message: packed scheduler call */
     MASTER_WRITE_REMOVE_FRAMEWORK,
-    MASTER_WRITE_RECORD, /* nothing waits for it */
+    MASTER_WRITE_WEIGHTS, /* message: packed UpdateWeights */
+    MASTER_WRITE_QUOTA,   /* message: packed UpdateQuota */
+    MASTER_WRITE_RECORD,  /* nothing waits for it */
 };
 
 /* A write that is on its way and what to do once it is durable. */
@@ -351,7 +381,15 @@ struct master {
 
     /* allocator */
     struct master_role *roles;
-    struct map weights;         /* role to double *, of --weights */
+    struct map weights;              /* role to double *, of --weights and of operators */
+    struct map quotas;               /* role to struct master_quota * */
+    struct quantities reserved_free; /* of all counted agents, while there are quotas */
+    struct list blocked_roles;
+    int64_t blocked_due_ms; /* when blocked_roles are tried again, INT64_MAX: nothing came back yet */
+    /* A new master with quotas waits for most of its agents before it makes offers (facts: mesos 7.7); 0: not, or no more
+     */
+    int64_t hold_until_ms;
+    size_t hold_agents;
     struct map role_white_list; /* empty: any role may be used */
     struct share_node share_root;
     struct quantities total; /* of all counted agents */

@@ -197,7 +197,7 @@ static void test_shell__order_of_checks(void **state)
          "{\"type\":\"GET_HEALTH\",\"get_health\":{\"healthy\":true}}"},
         {"POST", "/api/v1", JSON, "{\"type\":\"GET_METRICS\"}", 400, "get_metrics"},
         {"POST", "/api/v1", JSON, "{\"type\":\"GET_METRICS\",\"get_metrics\":{}}", 200, "master/elected"},
-        {"POST", "/api/v1", JSON, "{\"type\":\"UPDATE_QUOTA\",\"update_quota\":{}}", 501, "UPDATE_QUOTA"},
+        {"POST", "/api/v1", JSON, "{\"type\":\"UNKNOWN\"}", 501, "UNKNOWN"},
         {"POST", "/api/v1", JSON "Accept: application/x-protobuf\r\n", "{\"type\":\"GET_VERSION\"}", 200,
          "Content-Type: application/x-protobuf"},
         {"POST", "/api/v1", JSON, "{\"type\":\"GET_STATE\"}", 200, "get_agents"},
@@ -261,6 +261,44 @@ static void copy_between(const char *text, const char *before, char end, char *o
     assert_true(len < size);
     memcpy(out, from, len);
     out[len] = '\0';
+}
+
+static void test_shell__weights_and_quota(void **state)
+{
+    static const struct {
+        const char *method, *path, *body;
+        int status;
+        const char *found; /* in the answer */
+    } cases[] = {
+        {"GET", "/weights", "", 200, "[]"},
+        {"PUT", "/weights", "[{\"role\":\"a\",\"weight\":2.5}]", 200, NULL},
+        {"PUT", "/weights", "[{\"role\":\"a\",\"weight\":0}]", 400, "must be positive"},
+        {"PUT", "/weights", "[]},\"type\":\"TEARDOWN\"", 400, NULL},
+        {"PUT", "/weights", "7", 400, NULL},
+        {"GET", "/master/weights", "", 200, "[{\"weight\":2.5,\"role\":\"a\"}]"},
+        {"POST", "/weights", "[]", 405, "Allow: GET, PUT"},
+        {"GET", "/quota", "", 200, "{}"},
+        {"POST", "/quota",
+         "{\"role\":\"a\",\"guarantee\":[{\"name\":\"cpus\",\"type\":\"SCALAR\",\"scalar\":{\"value\":3}}]}", 409,
+         "overcommit"},
+        {"POST", "/quota",
+         "{\"role\":\"a\",\"force\":true,\"guarantee\":[{\"name\":\"cpus\",\"type\":\"SCALAR\",\"scalar\":{\"value\":3}}]}",
+         200, NULL},
+        {"GET", "/quota", "", 200, "\"limits\":{\"cpus\":{\"value\":3.0}}"},
+        {"GET", "/roles", "", 200, "\"guarantee\":{\"cpus\":3.0}"},
+        {"DELETE", "/quota", "", 400, NULL},
+        {"DELETE", "/master/quota/b", "", 400, "has no quota set"},
+        {"DELETE", "/quota/a", "", 200, NULL},
+        {"GET", "/quota", "", 200, "{}"},
+        {"PUT", "/quota", "{}", 405, "Allow: GET, POST, DELETE"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct client *c;
+        int status = ask(*state, &c, cases[i].method, cases[i].path, JSON, cases[i].body);
+        if (status != cases[i].status || (cases[i].found != NULL && strstr(c->text, cases[i].found) == NULL))
+            fail_msg("%s %s %s: %d, %s", cases[i].method, cases[i].path, cases[i].body, status, c->text);
+        client_free(c);
+    }
 }
 
 static void test_shell__calls_need_the_right_stream(void **state)
@@ -397,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_shell__operator_stream),
         cmocka_unit_test(test_shell__agent_link_and_restart),
         cmocka_unit_test(test_shell__broken_links_are_closed),
+        cmocka_unit_test(test_shell__weights_and_quota),
         cmocka_unit_test(test_main__wrong_flags),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
