@@ -347,7 +347,7 @@ static int find_container(struct input *in, const Mesos__V1__ContainerID *id, st
         (void)err_set(&err, 0, "The input of the container is attached already");
     }
     if (p->status != 0) {
-        (void)snprintf(p->text, sizeof(p->text), "%s", err.text);
+        (void)snprintf(p->text, sizeof(p->text), "%.399s", err.text);
         if (a != NULL)
             check_use(a);
         return -EPROTO;
