@@ -107,7 +107,49 @@ def cron_answer(zone, after_s, until_s, expression):
     return " ".join(map(str, moments))
 
 
+def add_months(day, months):
+    """The day of the month as asked for, or the last one there is."""
+    month = day.month - 1 + months
+    year, month = day.year + month // 12, month % 12 + 1
+    last = (datetime(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)).day
+    return day.replace(year=year, month=month, day=min(day.day, last))
+
+
+def interval_answer(zone, start, until, months, days, hours):
+    """Moments of R/<start>/<period>, each counted from the start: a clock time that does not exist is the first instant after
+    the gap, one that exists twice is the first."""
+    moments, k = [], 0
+    while True:
+        local = add_months(start, k * months) + timedelta(days=k * days)
+        if local > until:
+            return " ".join(map(str, moments))
+        moments.append(int(local_answer(zone, seconds(local)).split()[1]) + k * hours * 3600)
+        k += 1
+
+
+# (period, months, days, hours), start: clock times that the changes of some zone skip or repeat, and ends of months
+INTERVALS = [("P1D", 0, 1, 0, "2026-01-01T02:30:00"), ("P1W", 0, 7, 0, "2026-01-04T02:15:00"), ("P1M", 1, 0, 0, "2026-01-31T02:30:00"),
+             ("P1M", 1, 0, 0, "2026-03-29T01:45:00"), ("P3M", 3, 0, 0, "2026-05-31T00:00:00"), ("P1Y", 12, 0, 0, "2028-02-29T12:00:00"),
+             ("P1M1D", 1, 1, 0, "2026-01-30T02:00:00")]
+ASKED_INTERVALS = ["Europe/Rome", "America/New_York", "Australia/Lord_Howe", "UTC"]
+
+
+def interval_questions():
+    for name in ASKED_INTERVALS:
+        zone = zoneinfo.ZoneInfo(name)
+        for period, months, days, hours, start in INTERVALS:
+            until = datetime(2036, 1, 1)
+            want = interval_answer(zone, datetime.fromisoformat(start), until, months, days, hours)
+            last = int(want.split()[-1])
+            yield f"interval {name} {last} R/{start}Z/{period}", want
+        # Hours are hours, whatever the clock does.
+        first = int(local_answer(zone, seconds(datetime(2026, 1, 1, 2, 30))).split()[1])
+        yield (f"interval {name} {first + 3650 * 86400} R/2026-01-01T02:30:00Z/PT24H",
+               " ".join(str(first + k * 86400) for k in range(3651)))
+
+
 def questions():
+    yield from interval_questions()
     for name in ZONES:
         zone = zoneinfo.ZoneInfo(name)
         for first, last in SPANS:
