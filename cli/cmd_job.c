@@ -208,7 +208,7 @@ static int job_show(const struct cli_target *t, const char *id)
 
 struct run_ref {
     char job[256], run[64], task[300]; /* task: of the newest attempt, "" before the first */
-    bool is_active;
+    bool is_active, is_array;
 };
 
 static void copy(char *to, size_t size, const char *from)
@@ -236,6 +236,7 @@ static int find_run(const struct cli_target *t, const char *what, const char *id
     if (status == CLI_DONE) {
         take_run(a.json, out);
         out->is_active = json_is_null(json_object_get(a.json, "completedAt"));
+        out->is_array = json_object_get(a.json, "array") != NULL;
     } else if (a.status == 404) {
         fputs("    `muster job runs` and `muster job history JOB` show those there are\n", stderr);
     }
@@ -361,6 +362,11 @@ static int job_logs(const struct cli_target *t, const char *id)
     int status = find_run(t, "logs", id, &run);
     if (status != CLI_DONE)
         return status;
+    if (run.is_array)
+        return cli_fail(
+            "job logs: run '%s' of job %s is an array; `muster task list` shows its tasks, `muster task logs TASK` "
+            "what one wrote",
+            id, run.job);
     if (run.task[0] == '\0')
         return cli_fail("job logs: run '%s' of job %s has no task yet", id, run.job);
     return cli_print_logs(t, run.task);
@@ -374,7 +380,7 @@ static int job_remove(const struct cli_target *t, const char *id)
     if (status != CLI_DONE)
         return status;
     status = ask(t, "remove", "DELETE", path, NULL, &a);
-    if (status == CLI_FAILED && a.status == 409 && !t->stop)
+    if (status == CLI_FAILED && a.status == 409 && strstr(text_of(a.json, "message"), "active job runs") != NULL)
         fputs("    `muster job remove --stop` stops its runs as well\n", stderr);
     if (status == CLI_DONE && t->json)
         print_json(a.json);

@@ -94,6 +94,20 @@ def test_stop_and_remove_with_runs(job, cron):
     assert job("remove", "--stop", "stays").stdout == "job stays removed\n"
 
 
+def test_removing_a_parent_and_the_logs_of_an_array(job, cron):
+    job("add", "-", stdin=json.dumps({"id": "many", "run": {"cmd": "true", "cpus": 0.01, "mem": 32, "disk": 0, "array": {"count": 2}}}))
+    job("add", "-", stdin=definition("after-many", dependencies=[{"id": "many"}]))
+    run = json.loads(job("run", "many", "--json").stdout)["id"]
+    cron.cluster.wait_until(lambda: "SUCCESS" in job("history", "many").stdout, 30, "the end of the run")
+    done = job("logs", run, check=False)
+    assert done.returncode == 1 and "is an array" in done.stderr
+    cron.cluster.wait_until(lambda: "SUCCESS" in job("history", "after-many").stdout, 30, "the end of the child")
+    done = job("remove", "many", check=False)
+    assert done.returncode == 1 and "after-many" in done.stderr and "--stop" not in done.stderr
+    job("remove", "after-many")
+    job("remove", "many")
+
+
 @pytest.mark.parametrize("arguments, stdin, status, message", [
     (["show", "nobody"], None, 1, "Job not found"),
     (["run", "nobody"], None, 1, "Job not found"),
