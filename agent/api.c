@@ -16,9 +16,8 @@ bool agent_api_content_type(struct http_exchange *x, const struct http_message *
         http_reply_text(x, 400, "Expecting 'Content-Type' to be present");
         return false;
     }
-    size_t len = strcspn(type, "; ");
-    for (size_t i = 0; i < 2; i++) {
-        if (strlen(media_types[i]) == len && strncmp(type, media_types[i], len) == 0) {
+    for (size_t i = 0; i < 2; i++) { /* to the letter: a parameter like charset is another type (facts: mesos 0.2) */
+        if (strcmp(media_types[i], type) == 0) {
             *format = i == 0 ? WIRE_JSON : WIRE_PROTOBUF;
             return true;
         }
