@@ -186,7 +186,10 @@ static void settle_unknown(struct agent *a, struct agent_executor *e, const Meso
 
 static void subscribe(struct agent *a, struct agent_executor *e, const struct agent_event *in)
 {
+    static const Mesos__V1__Executor__Call__Subscribe nothing = MESOS__V1__EXECUTOR__CALL__SUBSCRIBE__INIT;
     const Mesos__V1__Executor__Call__Subscribe *s = in->executor.call->subscribe;
+    if (s == NULL)
+        s = &nothing;
     bool recovered = e->recovered;
     agent_trace(a, LOG_LEVEL_INFO, "executor %s of framework %s subscribed", e->id, e->framework->id);
     agent_executor_no_longer_recovering(a, e);
@@ -231,11 +234,10 @@ static void on_subscribe(struct agent *a, struct agent_executor *e, const struct
 
 /* -- dispatch ------------------------------------------------------------------------------------------------- */
 
+/* SUBSCRIBE may do without: all that is in it are lists, and the executors of mesos-framework (npm) leave it out. */
 static const char *missing_member(const Call *c)
 {
     switch (c->type) {
-    case CALL(SUBSCRIBE):
-        return c->subscribe == NULL ? "Expecting 'subscribe' to be present" : NULL;
     case CALL(UPDATE):
         return c->update == NULL ? "Expecting 'update' to be present" : NULL;
     case CALL(MESSAGE):
