@@ -54,7 +54,7 @@ static void health(struct reply *r)
 static void version(struct reply *r)
 {
     json_begin_object(&r->w);
-    json_kv_string(&r->w, "version", MUSTER_VERSION);
+    agent_state_put_version(&r->w);
     json_end_object(&r->w);
     send_json(r);
 }
@@ -349,9 +349,9 @@ static void files_debug(struct reply *r)
     send_json(r);
 }
 
-static void refuse_logging(struct reply *r)
+static void logging(struct reply *r)
 {
-    http_reply_text(r->x, 501, "The logging level cannot be changed at run time by this version.");
+    logging_toggle_answer(r->shell->logging, r->x, r->request);
 }
 
 static const struct {
@@ -376,7 +376,7 @@ static const struct {
     {"/files/download.json", files_download},
     {"/files/follow", files_follow},
     {"/files/debug", files_debug},
-    {"/logging/toggle", refuse_logging},
+    {"/logging/toggle", logging},
 };
 
 bool agent_api_legacy(struct agent_shell *s, struct http_exchange *x, const struct http_message *request, const char *path)

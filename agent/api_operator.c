@@ -11,7 +11,7 @@
 #include "agent/media.h"
 #include "agent/view.h"
 #include "common/base/check.h"
-#include "common/base/log.h"
+#include "common/wire/mesos_version.h"
 
 typedef Mesos__V1__Agent__Call Call;
 typedef Mesos__V1__Agent__Response Response;
@@ -27,6 +27,7 @@ struct query {
     Response *answer;
     int status; /* when not 200 */
     const char *text;
+    bool is_empty; /* 200 without a body */
 };
 
 static void fail(struct query *q, int status, const char *text)
@@ -69,7 +70,12 @@ static void get_flags(struct query *q)
 static void get_version(struct query *q)
 {
     Mesos__V1__VersionInfo *v = NEW(q->arena, Mesos__V1__VersionInfo, MESOS__V1__VERSION_INFO__INIT);
-    v->version = arena_strdup(q->arena, MUSTER_VERSION);
+    v->version = arena_strdup(q->arena, MESOS_API_VERSION);
+    v->git_tag = arena_strdup(q->arena, "muster-" MUSTER_VERSION);
+    v->build_date = arena_strdup(q->arena, MESOS_BUILD_DATE);
+    v->build_user = arena_strdup(q->arena, MESOS_BUILD_USER);
+    v->has_build_time = true;
+    v->build_time = MESOS_BUILD_TIME;
     q->answer->get_version =
         NEW(q->arena, Mesos__V1__Agent__Response__GetVersion, MESOS__V1__AGENT__RESPONSE__GET_VERSION__INIT);
     q->answer->get_version->version_info = v;
@@ -118,7 +124,19 @@ static void get_logging_level(struct query *q)
 {
     q->answer->get_logging_level =
         NEW(q->arena, Mesos__V1__Agent__Response__GetLoggingLevel, MESOS__V1__AGENT__RESPONSE__GET_LOGGING_LEVEL__INIT);
-    q->answer->get_logging_level->level = log_get_level() == LOG_LEVEL_DEBUG ? 1 : 0;
+    q->answer->get_logging_level->level = logging_toggle_level(q->shell->logging);
+}
+
+static void set_logging_level(struct query *q)
+{
+    const Mesos__V1__Agent__Call__SetLoggingLevel *call = q->call->set_logging_level;
+    struct err err;
+    if (call == NULL)
+        fail(q, 400, "Expecting 'set_logging_level' to be present");
+    else if (logging_toggle_set(q->shell->logging, call->level, call->duration->nanoseconds, &err) < 0)
+        fail(q, 400, arena_strdup(q->arena, err.text));
+    else
+        q->is_empty = true;
 }
 
 static void list_files(struct query *q)
@@ -259,6 +277,7 @@ static const struct {
     {CALL(GET_VERSION), ANSWER(GET_VERSION), get_version},
     {CALL(GET_METRICS), ANSWER(GET_METRICS), get_metrics},
     {CALL(GET_LOGGING_LEVEL), ANSWER(GET_LOGGING_LEVEL), get_logging_level},
+    {CALL(SET_LOGGING_LEVEL), ANSWER(UNKNOWN), set_logging_level},
     {CALL(LIST_FILES), ANSWER(LIST_FILES), list_files},
     {CALL(READ_FILE), ANSWER(READ_FILE), read_file},
     {CALL(GET_STATE), ANSWER(GET_STATE), get_state},
@@ -296,7 +315,9 @@ static void answer_query(struct query *q, struct http_exchange *x, enum wire_for
         answer.type = queries[i].answer;
         queries[i].fn(q);
     }
-    if (q->status == 200)
+    if (q->status == 200 && q->is_empty)
+        http_reply(x, 200, NULL, NULL, 0);
+    else if (q->status == 200)
         send_answer(x, &answer, format);
     else
         http_reply_text(x, q->status, "%s", q->text);

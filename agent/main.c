@@ -22,6 +22,7 @@
 #include "common/base/ready.h"
 #include "common/real/loop_ev.h"
 #include "common/real/store_leveldb.h"
+#include "common/wire/mesos_version.h"
 
 #define USAGE "muster agent --master HOST:PORT --work_dir DIR [options]"
 
@@ -199,7 +200,7 @@ static int start(struct program *p, struct err *err)
     const struct agent_options *o = &p->options;
     struct agent_config config = {.ip = s->ip,
                                   .work_dir = s->work_dir,
-                                  .version = MUSTER_VERSION,
+                                  .version = MESOS_API_VERSION,
                                   .domain_socket = p->socket_path,
                                   .libprocess_ip = getenv("LIBPROCESS_IP"),
                                   .no_switch_user = !o->switch_user,

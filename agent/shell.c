@@ -201,6 +201,7 @@ void agent_shell_start(struct agent_shell *s, const struct agent_config *config,
     s->timer = loop_timer_add(s->loop, on_timer, s);
     s->begun_ms = loop_now_ms(s->loop);
     s->begun_wall_ms = loop_wall_ms(s->loop);
+    s->logging = logging_toggle_new(s->loop);
     struct gathering *g = xcalloc(1, sizeof(*g));
     g->shell = s;
     g->arena = arena_new(SIZE_MAX / 2); /* bounded by what this agent has written */
@@ -215,6 +216,8 @@ void agent_shell_stop(struct agent_shell *s)
     map_deinit(&s->exchanges);
     s->timer = loop_timer_remove(s->timer);
     agent_api_containers_deinit(s);
+    logging_toggle_free(s->logging);
+    s->logging = NULL;
     agent_effects_deinit(&s->effects);
     s->core = agent_free(s->core);
     s->allocated = resources_free(s->allocated);

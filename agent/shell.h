@@ -11,6 +11,7 @@
 #include "agent/state.h"
 #include "common/base/metrics.h"
 #include "common/http/client.h"
+#include "common/http/logging_toggle.h"
 #include "common/http/server.h"
 #include "common/port/launcher.h"
 #include "common/port/loop.h"
@@ -43,6 +44,7 @@ struct agent_shell {
     struct agent_dirs *dirs;
     struct loop_timer *timer;
     struct metrics *metrics;
+    struct logging_toggle *logging;
     struct agent_counts counts;  /* as of the last agent_shell_refresh */
     struct resources *allocated; /* likewise */
     int64_t begun_ms, begun_wall_ms;
@@ -87,6 +89,7 @@ void agent_api_executor_close(struct agent_shell *s, stream_id stream);
 void agent_api_operator(struct agent_shell *s, struct http_exchange *x, const struct http_message *request);
 /* False when there is no such endpoint. */
 bool agent_api_legacy(struct agent_shell *s, struct http_exchange *x, const struct http_message *request, const char *path);
+void agent_state_put_version(struct json_writer *w);
 void agent_state_json(struct agent_shell *s, struct arena *arena, struct json_writer *w);
 
 /* statistics.c: usage of an executor's container; NULL when the launcher does not know it (any more). */

@@ -9,6 +9,7 @@
 #include "agent/tasks.h"
 #include "agent/view.h"
 #include "common/wire/codec.h"
+#include "common/wire/mesos_version.h"
 
 static const char *const capabilities[] = {"MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "AGENT_DRAINING",
                                            "TASK_RESOURCE_LIMITS"};
@@ -56,8 +57,11 @@ static void write_status(const Mesos__V1__TaskStatus *s, struct json_writer *w)
     json_kv_string(w, "state", wire_enum_name(&mesos__v1__task_state__descriptor, (int)s->state));
     json_kv_double(w, "timestamp", s->timestamp);
     write_labels(s->labels, w);
-    if (s->container_status != NULL)
-        write_message("container_status", &s->container_status->base, w);
+    if (s->container_status != NULL) {
+        Mesos__V1__ContainerStatus container = *s->container_status;
+        container.has_executor_pid = false; /* the old form has no place for it */
+        write_message("container_status", &container.base, w);
+    }
     if (s->has_healthy)
         json_kv_bool(w, "healthy", s->healthy);
     if (s->check_status != NULL)
@@ -315,12 +319,21 @@ static void write_isolation(struct agent_shell *s, struct json_writer *w)
     json_end_object(w);
 }
 
+void agent_state_put_version(struct json_writer *w)
+{
+    json_kv_string(w, "version", MESOS_API_VERSION);
+    json_kv_string(w, "muster_version", MUSTER_VERSION);
+    json_kv_string(w, "build_date", MESOS_BUILD_DATE);
+    json_kv_double(w, "build_time", MESOS_BUILD_TIME);
+    json_kv_string(w, "build_user", MESOS_BUILD_USER);
+}
+
 void agent_state_json(struct agent_shell *s, struct arena *arena, struct json_writer *w)
 {
     const struct agent *a = s->core;
     const Mesos__V1__AgentInfo *info = agent_view_info(a);
     json_begin_object(w);
-    json_kv_string(w, "version", MUSTER_VERSION);
+    agent_state_put_version(w);
     json_kv_double(w, "start_time", (double)s->begun_wall_ms / 1000.0);
     json_kv_string(w, "id", agent_id(a) ? agent_id(a) : "");
     json_kv_string(w, "pid",

@@ -37,8 +37,21 @@ struct task_list {
     size_t n, capacity;
 };
 
+/* When all updates were acknowledged the last one is the newest that the master was sent. */
+static void set_last_update(Mesos__V1__Task *t)
+{
+    const Mesos__V1__TaskStatus *last = t->n_statuses > 0 ? t->statuses[t->n_statuses - 1] : NULL;
+    if (last == NULL || t->has_status_update_state)
+        return;
+    t->has_status_update_state = true;
+    t->status_update_state = last->state;
+    t->has_status_update_uuid = last->has_uuid;
+    t->status_update_uuid = last->uuid;
+}
+
 static void add_task(struct task_list *l, struct arena *arena, Mesos__V1__Task *t)
 {
+    set_last_update(t);
     if (l->n == l->capacity) {
         size_t capacity = l->capacity ? l->capacity * 2 : 16;
         Mesos__V1__Task **grown = arena_new_array(arena, Mesos__V1__Task *, capacity);

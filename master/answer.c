@@ -43,18 +43,11 @@ static const struct section {
 struct json_walk {
     struct json_writer *w;
     struct arena *arena;
-    const char *name;
-    bool is_open;
 };
 
 static void write_task(void *ctx, const struct master_task *t)
 {
     struct json_walk *walk = ctx;
-    if (!walk->is_open) { /* empty lists are left out */
-        json_put_key(walk->w, walk->name);
-        json_begin_array(walk->w);
-        walk->is_open = true;
-    }
     arena_reset(walk->arena);
     wire_to_json(&master_snapshot_task(t, walk->arena)->base, walk->w);
 }
@@ -63,10 +56,11 @@ static void write_tasks(const struct master *m, struct arena *arena, struct json
 {
     json_begin_object(w);
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        struct json_walk walk = {.w = w, .arena = arena, .name = sections[i].name};
+        struct json_walk walk = {.w = w, .arena = arena};
+        json_put_key(w, sections[i].name);
+        json_begin_array(w);
         each_of_all(m, sections[i].which, write_task, &walk);
-        if (walk.is_open)
-            json_end_array(w);
+        json_end_array(w);
     }
     json_end_object(w);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/text.h"
+#include "common/wire/mesos_version.h"
 #include "master/answer.h"
 #include "master/legacy.h"
 #include "master/shell.h"
@@ -168,9 +169,9 @@ static void put_version(struct master_shell *s, struct json_writer *w)
 {
     json_kv_string(w, "version", s->core->config.version);
     json_kv_string(w, "muster_version", MUSTER_VERSION);
-    json_kv_string(w, "build_date", "");
-    json_kv_double(w, "build_time", 0);
-    json_kv_string(w, "build_user", "");
+    json_kv_string(w, "build_date", MESOS_BUILD_DATE);
+    json_kv_double(w, "build_time", MESOS_BUILD_TIME);
+    json_kv_string(w, "build_user", MESOS_BUILD_USER);
 }
 
 static void put_state_head(struct master_shell *s, struct json_writer *w)
@@ -422,6 +423,12 @@ master_shell_handler master_shell_legacy_handler(const char *path)
         {"/quota", master_shell_on_quota},
         {"/metrics/snapshot", on_metrics_snapshot},
         {"/metrics", on_metrics},
+        {"/logging/toggle", master_shell_on_logging},
+        {"/system/stats.json", master_shell_on_system_stats},
+        {"/files/browse", master_shell_on_files},
+        {"/files/read", master_shell_on_files},
+        {"/files/download", master_shell_on_files},
+        {"/files/debug", master_shell_on_files_debug},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         if (strcmp(table[i].path, path) == 0)

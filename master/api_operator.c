@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "common/http/recordio.h"
+#include "common/wire/mesos_version.h"
 #include "master/answer.h"
 #include "master/quota.h"
 #include "master/shell.h"
@@ -77,6 +78,10 @@ static void get_version(struct question *q)
     NEW(q, Mesos__V1__VersionInfo, info, mesos__v1__version_info);
     NEW(q, Mesos__V1__Master__Response__GetVersion, body, mesos__v1__master__response__get_version);
     info->version = (char *)q->s->core->config.version;
+    info->build_date = (char *)MESOS_BUILD_DATE;
+    info->build_user = (char *)MESOS_BUILD_USER;
+    info->has_build_time = true;
+    info->build_time = MESOS_BUILD_TIME;
     info->git_tag = (char *)"muster-" MUSTER_VERSION;
     body->version_info = info;
     q->response->get_version = body;
@@ -116,7 +121,7 @@ static void get_metrics(struct question *q)
 static void get_logging_level(struct question *q)
 {
     NEW(q, Mesos__V1__Master__Response__GetLoggingLevel, body, mesos__v1__master__response__get_logging_level);
-    body->level = log_get_level() == LOG_LEVEL_DEBUG ? 1 : 0;
+    body->level = logging_toggle_level(q->s->logging);
     q->response->get_logging_level = body;
 }
 
@@ -215,6 +220,16 @@ static void answer_large(struct master_shell *s, struct http_exchange *x, enum w
     struct arena *arena = arena_new(SNAPSHOT_BYTES_MAX);
     reply_buf(x, format, &body, fill(s->core, format, arena, &body));
     arena_free(arena);
+}
+
+static void set_logging_level(struct master_shell *s, struct http_exchange *x,
+                              const Mesos__V1__Master__Call__SetLoggingLevel *call)
+{
+    struct err err;
+    if (logging_toggle_set(s->logging, call->level, call->duration->nanoseconds, &err) < 0)
+        http_reply_text(x, 400, "%s", err.text);
+    else
+        http_reply(x, 200, NULL, NULL, 0);
 }
 
 /* -- event stream ----------------------------------------------------------------------------------------------- */
@@ -342,6 +357,11 @@ void master_shell_on_operator(struct master_shell *s, struct http_exchange *x, c
         answer_large(s, x, format, master_answer_state);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__SUBSCRIBE) {
         subscribe(s, x, format);
+    } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__SET_LOGGING_LEVEL) {
+        set_logging_level(s, x, call->set_logging_level);
+    } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__LIST_FILES ||
+               call->type == MESOS__V1__MASTER__CALL__TYPE__READ_FILE) {
+        http_reply_text(x, 404, "The master has no such file"); /* its log goes to its standard error */
     } else if (!answer_question(s, x, format, call)) {
         struct master_event in = {
             .type = MASTER_EVENT_OPERATOR_CALL,

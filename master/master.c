@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/wire/mesos_version.h"
 #include "master/agents.h"
 #include "master/allocator.h"
 #include "master/calls.h"
@@ -24,7 +25,7 @@
 void master_config_default(struct master_config *config)
 {
     *config = (struct master_config){
-        .version = "1.11.0",
+        .version = MESOS_API_VERSION,
         .agent_ping_timeout_ms = 15000,
         .max_agent_ping_timeouts = 5,
         .agent_reregister_timeout_ms = 10 * 60 * 1000,

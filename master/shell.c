@@ -328,6 +328,7 @@ void master_shell_init(struct master_shell *s)
     s->stored_timer = loop_timer_add(s->loop, on_stored_in_memory, s);
     s->before_sleep = loop_before_sleep_add(s->loop, before_sleep, s); /* before those of the server, which flush */
     s->metrics = metrics_new();
+    s->logging = logging_toggle_new(s->loop);
 }
 
 /* Listens and makes the core. The address must be known first: others see it. */
@@ -404,6 +405,8 @@ void master_shell_stop(struct master_shell *s)
     s->stored_timer = loop_timer_remove(s->stored_timer);
     s->core = master_free(s->core);
     s->metrics = metrics_free(s->metrics);
+    logging_toggle_free(s->logging);
+    s->logging = NULL;
     master_effects_deinit(&s->effects);
     buf_deinit(&s->message);
     buf_deinit(&s->record);

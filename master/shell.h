@@ -10,6 +10,7 @@
 
 #include "common/base/list.h"
 #include "common/base/metrics.h"
+#include "common/http/logging_toggle.h"
 #include "common/http/server.h"
 #include "common/port/loop.h"
 #include "common/port/store.h"
@@ -72,6 +73,7 @@ struct master_shell {
     struct master_effects effects;
     struct http_server *server;
     struct metrics *metrics;
+    struct logging_toggle *logging;
     struct metric *allocation_ms;
     char ip[64], hostname[256];
     uint16_t port;
@@ -155,6 +157,12 @@ void master_shell_observers_free(struct master_shell *s);
 
 typedef void (*master_shell_handler)(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 /* The handler of an old endpoint by its path without prefix ("/state"), NULL: there is none. */
+/* api_node.c */
+void master_shell_on_logging(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_system_stats(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_files(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_files_debug(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+
 master_shell_handler master_shell_legacy_handler(const char *path);
 /* api_changes.c */
 void master_shell_on_weights(struct master_shell *s, struct http_exchange *x, const struct http_message *request);

@@ -155,7 +155,7 @@ Mesos__V1__Master__Response__GetAgents__Agent *master_snapshot_agent(const struc
         arena_new_one(arena, Mesos__V1__Master__Response__GetAgents__Agent);
     mesos__v1__master__response__get_agents__agent__init(out);
     Mesos__V1__AgentInfo *info = arena_memdup(arena, a->info, sizeof(*info));
-    info->n_resources = resources_to_wire(a->total, RESOURCE_ENDPOINT, arena, &info->resources);
+    info->n_resources = resources_to_wire(a->total, RESOURCE_POST_REFINEMENT, arena, &info->resources);
     out->agent_info = info;
     out->active = a->state == MASTER_AGENT_CONNECTED && !a->is_deactivated;
     out->has_deactivated = true;
@@ -233,8 +233,8 @@ master_snapshot_framework(const struct master *m, const struct master_framework 
     out->recovered = f->state == MASTER_FRAMEWORK_RECOVERED;
     if (f->registered_ms != 0)
         out->registered_time = master_wire_time(arena, f->registered_ms);
-    if (f->reregistered_ms != 0)
-        out->reregistered_time = master_wire_time(arena, f->reregistered_ms);
+    if (f->reregistered_ms != 0 || f->registered_ms != 0) /* of the last subscription, be it the first */
+        out->reregistered_time = master_wire_time(arena, f->reregistered_ms != 0 ? f->reregistered_ms : f->registered_ms);
     if (f->unregistered_ms != 0)
         out->unregistered_time = master_wire_time(arena, f->unregistered_ms);
     size_t count = 0;
@@ -243,10 +243,10 @@ master_snapshot_framework(const struct master *m, const struct master_framework 
     out->offers = arena_new_array(arena, Mesos__V1__Offer *, count);
     for (const struct list *it = f->offers.next; it != &f->offers; it = it->next)
         out->offers[out->n_offers++] = master_offer_wire(m, container_of(it, struct master_offer, framework_node), arena);
-    out->n_allocated_resources =
-        to_wire(master_framework_used(f), RESOURCE_POST_REFINEMENT, arena, &out->allocated_resources);
-    out->n_offered_resources =
-        to_wire(master_framework_offered(f), RESOURCE_POST_REFINEMENT, arena, &out->offered_resources);
+    out->n_allocated_resources = to_wire(master_framework_used(f), RESOURCE_ENDPOINT, arena, &out->allocated_resources);
+    out->n_offered_resources = to_wire(master_framework_offered(f), RESOURCE_ENDPOINT, arena, &out->offered_resources);
+    out->offer_constraints = arena_new_one(arena, Mesos__V1__Scheduler__OfferConstraints);
+    mesos__v1__scheduler__offer_constraints__init(out->offer_constraints);
     return out;
 }
 

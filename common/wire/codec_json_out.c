@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "common/wire/codec_private.h"
+#include "mesos/v1/agent.pb-c.h"
+#include "mesos/v1/master.pb-c.h"
 
 static void put_element(const ProtobufCFieldDescriptor *field, const void *element, struct json_writer *w)
 {
@@ -102,16 +104,49 @@ static void put_list(const ProtobufCMessage *message, const ProtobufCFieldDescri
     json_end_array(w);
 }
 
+/* Answers that list all there is: these lists are printed also when they are empty, as Mesos does, whose writers of these
+ * answers are not those of the general rule (measured). */
+static const struct listing {
+    const ProtobufCMessageDescriptor *type;
+    const char *fields[5];
+} listings[] = {
+    {&mesos__v1__master__response__get_tasks__descriptor, {"tasks", "completed_tasks", "unreachable_tasks"}},
+    {&mesos__v1__master__response__get_executors__descriptor, {"executors"}},
+    {&mesos__v1__master__response__get_frameworks__descriptor, {"frameworks", "completed_frameworks"}},
+    {&mesos__v1__master__response__get_agents__descriptor, {"agents", "recovered_agents"}},
+    {&mesos__v1__agent__response__get_tasks__descriptor,
+     {"pending_tasks", "queued_tasks", "launched_tasks", "terminated_tasks", "completed_tasks"}},
+    {&mesos__v1__agent__response__get_executors__descriptor, {"executors", "completed_executors"}},
+    {&mesos__v1__agent__response__get_frameworks__descriptor, {"frameworks", "completed_frameworks"}},
+};
+
+static const struct listing *find_listing(const ProtobufCMessageDescriptor *type)
+{
+    for (size_t i = 0; i < sizeof(listings) / sizeof(listings[0]); i++)
+        if (listings[i].type == type)
+            return &listings[i];
+    return NULL;
+}
+
+static bool is_listed(const struct listing *listing, const ProtobufCFieldDescriptor *field)
+{
+    for (size_t i = 0; listing != NULL && i < sizeof(listing->fields) / sizeof(listing->fields[0]); i++)
+        if (listing->fields[i] != NULL && strcmp(listing->fields[i], field->name) == 0)
+            return true;
+    return false;
+}
+
 /* Recursion is as deep as the message, which a decoder or our own code bounded. */
 void wire_to_json(const ProtobufCMessage *message, struct json_writer *w)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
+    const struct listing *listing = find_listing(type);
     json_begin_object(w);
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
         if (field->label == PROTOBUF_C_LABEL_REPEATED) {
             size_t count = *(const size_t *)wire_member(message, field->quantifier_offset);
-            if (count > 0)
+            if (count > 0 || is_listed(listing, field))
                 put_list(message, field, count, w);
         } else if (is_printed(message, field)) {
             json_put_key(w, field->name);

@@ -45,7 +45,7 @@ class Nodes:
         self.agent_id = None
         self.roles["master"] = Node(directory, "master", "--port=0", "--registry=in_memory", *master_flags)
         self.roles["agent"] = Node(directory, "agent", "--port=0", f"--work_dir={self.work_dir}", f"--resources={RESOURCES}",
-                                   "--attributes=rack:r1;size:7", f"--cgroups_root=conformance-{os.getpid()}",
+                                   f"--cgroups_root=conformance-{os.getpid()}-{self.address('master')[1]}",
                                    "--master=%s:%d" % self.address("master"), *agent_flags)
         self.agent_id = self.wait_for_agent()
 
@@ -82,7 +82,7 @@ def protos():
 
 @pytest.fixture(scope="session")
 def nodes(tmp_path_factory, protos):
-    made = Nodes(tmp_path_factory.mktemp("conformance"))
+    made = Nodes(tmp_path_factory.mktemp("conformance"), agent_flags=("--attributes=rack:r1;size:7",))
     yield made
     made.end()
 

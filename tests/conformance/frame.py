@@ -9,6 +9,7 @@ import base64
 import dataclasses
 import json
 import re
+import time
 import uuid
 
 import mesos_wire as wire
@@ -204,6 +205,16 @@ class Context:
                              self.encoding.encode(target.call(self), call), self.encoding, target.event(self))
         self.streams[name] = stream
         return stream
+
+    def open_until_known(self, name, target, call, bound=15):
+        """The stream of an executor whose launch is under way: until the agent has heard of it the answer is 400 or 403."""
+        end = time.monotonic() + bound
+        while True:
+            stream = self.open(name, target, call)
+            if stream.refusal is None or time.monotonic() > end:
+                assert stream.refusal is None, stream.refusal
+                return stream
+            time.sleep(0.02)
 
     def take_offer(self):
         """An offer not used yet; waits for one."""
@@ -437,9 +448,9 @@ def scalar(name, value):
 SMALL = [scalar("cpus", 0.1), scalar("mem", 32)]
 
 
-def task(task_id, command="true", **more):
-    made = {"name": task_id, "task_id": {"value": task_id}, "agent_id": {"value": "$agent"}, "resources": SMALL,
-            "command": {"value": command}, **more}
+def task(task_id, shell="true", **more):
+    more.setdefault("command", {"value": shell})
+    made = {"name": task_id, "task_id": {"value": task_id}, "agent_id": {"value": "$agent"}, "resources": SMALL, **more}
     return {k: v for k, v in made.items() if v is not ABSENT}
 
 
