@@ -4,7 +4,7 @@ done in order: requests with the answer they must get, events that must come nex
 protobuf, each time with a framework of its own, which exists from the first step that needs it.
 
 Names in the steps are filled in when they run: "$agent", "$framework", "$stream", "$offer" (an offer that this framework
-holds), and what `Keep` kept."""
+holds), and what a step kept; "$$" is a dollar."""
 import base64
 import dataclasses
 import json
@@ -164,9 +164,11 @@ class Context:
             whole = re.fullmatch(r"\$(\w+)", value)
             if whole:
                 return self.name(whole[1])
-            return re.sub(r"\$(\w+)", lambda m: str(self.name(m[1])), value)
+            return re.sub(r"\$(\w+|\$)", lambda m: "$" if m[1] == "$" else str(self.name(m[1])), value)
         if isinstance(value, dict):
             return {self.fill(k): self.fill(v) for k, v in value.items()}
+        if isinstance(value, Has):
+            return Has(*[self.fill(v) for v in value.elements])
         if isinstance(value, (list, tuple)):
             return [self.fill(v) for v in value]
         return value
@@ -325,13 +327,14 @@ class Http:
     json: object = None
     body: object = None
     has: dict = dataclasses.field(default_factory=dict)  # headers of the answer
+    chunked: bool = False  # the answer may come in chunks
 
     def run(self, context):
         send = context.fill(self.send)
         if isinstance(send, str):
             send = send.encode()
         got = wire.ask(context.nodes.address(self.node), self.method, context.fill(self.path), context.fill(self.headers),
-                       send, self.chunks)
+                       send, self.chunks, self.chunked)
         assert got.status == self.status, got
         for name, value in self.has.items():
             if value is ABSENT:

@@ -32,16 +32,21 @@ def compile_protos():
     return {name: importlib.import_module(f"mesos.v1.{name}_pb2") for name in ("scheduler", "executor", "master", "agent")}
 
 
+def _is_map(field):
+    """Our .proto files write maps as the entries that they are on the wire; JSON shows objects."""
+    return field.message_type is not None and field.message_type.name.endswith("Entry") and \
+        [f.name for f in field.message_type.fields] == ["key", "value"]
+
+
 def to_dict(message):
     """A protobuf message as Mesos' JSON shows it (facts: mesos 0.4): names, 64-bit numbers as numbers, base64, and what
     is not set left out, but for scalars that declare a default and are not deprecated."""
     out = {}
     for field in message.DESCRIPTOR.fields:
-        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
-        if is_map:
+        if _is_map(field):
             of = field.message_type.fields_by_name["value"]
             if getattr(message, field.name):
-                out[field.name] = {k: _value_out(of, v) for k, v in getattr(message, field.name).items()}
+                out[field.name] = {e.key: _value_out(of, e.value) for e in getattr(message, field.name)}
         elif field.label == Field.LABEL_REPEATED:
             if getattr(message, field.name):
                 out[field.name] = [_value_out(field, v) for v in getattr(message, field.name)]
@@ -64,13 +69,9 @@ def from_dict(message, fields):
         field = message.DESCRIPTOR.fields_by_name.get(name)
         if field is None:
             continue
-        if field.message_type is not None and field.message_type.GetOptions().map_entry:
-            of = field.message_type.fields_by_name["value"]
+        if _is_map(field):
             for k, v in value.items():
-                if of.message_type is not None:
-                    from_dict(getattr(message, name)[k], v)
-                else:
-                    getattr(message, name)[k] = _value_in(of, v)
+                from_dict(getattr(message, name).add(), {"key": k, "value": v})
         elif field.label == Field.LABEL_REPEATED:
             for v in value:
                 if field.message_type is not None:
@@ -210,8 +211,10 @@ class Connection:
             raise WireError("a chunk of another length than it says")
         return data[:-2] if size else None
 
-    def answer(self, is_head=False):
+    def answer(self, is_head=False, may_be_chunked=False):
         status, headers = self.head()
+        if may_be_chunked and headers.get("transfer-encoding") == "chunked":
+            return Answer(status, headers, b"".join(iter(lambda: self.chunk(self.bound), None)))
         if headers.get("transfer-encoding") == "chunked":
             raise WireError(f"a stream where an answer was expected: {status} {headers}")
         if "content-length" not in headers:
@@ -223,11 +226,11 @@ class Connection:
         self.socket.close()
 
 
-def ask(address, method, path, headers=(), body=None, chunks=None):
+def ask(address, method, path, headers=(), body=None, chunks=None, may_be_chunked=False):
     connection = Connection(address)
     try:
         connection.send(method, path, headers, body, chunks)
-        return connection.answer(method == "HEAD")
+        return connection.answer(method == "HEAD", may_be_chunked)
     finally:
         connection.close()
 
