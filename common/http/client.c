@@ -256,7 +256,9 @@ static int encode(struct http_call *call, const struct http_request *request)
         rc = rc ? rc
                 : buf_printf(&head, strchr(request->ip, ':') ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n", request->ip,
                              request->port);
-    if (request->body_len > 0 || is_one_of(request->method, (const char *const[]){"POST", "PUT", "PATCH", NULL}))
+    if (request->body_streams)
+        rc = rc ? rc : buf_append_str(&head, "Transfer-Encoding: chunked\r\n");
+    else if (request->body_len > 0 || is_one_of(request->method, (const char *const[]){"POST", "PUT", "PATCH", NULL}))
         rc = rc ? rc : buf_printf(&head, "Content-Length: %zu\r\n", request->body_len);
     if (request->content_type != NULL)
         rc = rc ? rc : http_put_header(&head, "Content-Type", request->content_type);
@@ -264,11 +266,12 @@ static int encode(struct http_call *call, const struct http_request *request)
         rc = rc ? rc : http_put_header(&head, request->headers[i].name, request->headers[i].value);
     rc = rc ? rc : buf_append_str(&head, "\r\n");
     if (rc == 0) {
-        call->len = buf_len(&head) + request->body_len;
+        size_t body_len = request->body_streams ? 0 : request->body_len;
+        call->len = buf_len(&head) + body_len;
         call->bytes = xmalloc(call->len);
         memcpy(call->bytes, buf_data(&head), buf_len(&head));
-        if (request->body_len > 0)
-            memcpy(call->bytes + buf_len(&head), request->body, request->body_len);
+        if (body_len > 0)
+            memcpy(call->bytes + buf_len(&head), request->body, body_len);
     }
     buf_deinit(&head);
     return rc;
@@ -283,7 +286,8 @@ struct http_call *http_call_start(struct http_client *c, const struct http_reque
     call->ctx = ctx;
     call->body_bytes_max = request->body_bytes_max ? request->body_bytes_max : HTTP_BODY_BYTES_MAX;
     call->is_stream = callbacks->headers_done != NULL || callbacks->data != NULL;
-    call->is_fresh = request->fresh_connection || callbacks->upgraded != NULL;
+    call->is_fresh = request->fresh_connection || callbacks->upgraded != NULL || request->body_streams;
+    call->has_open_body = request->body_streams;
     list_init(&call->in_waiting);
     list_init(&call->in_failed);
     list_push_back(&c->calls, &call->in_client);
@@ -305,6 +309,48 @@ struct http_call *http_call_start(struct http_client *c, const struct http_reque
     call->is_idempotent = is_one_of(request->method, (const char *const[]){"GET", "HEAD", "PUT", "DELETE", NULL});
     client_dispatch(call);
     return call;
+}
+
+/* --- streamed bodies --- */
+
+static void append(struct http_call *call, const void *data, size_t len)
+{
+    if (call->sent == call->len)
+        call->sent = call->len = 0;
+    call->bytes = xrealloc(call->bytes, call->len + len);
+    memcpy(call->bytes + call->len, data, len);
+    call->len += len;
+}
+
+static void send_more(struct http_call *call)
+{
+    if (call->connection != NULL)
+        client_connection_send(call->connection);
+}
+
+void http_call_send(struct http_call *call, const void *data, size_t len)
+{
+    char line[24];
+    CHECK(call->has_open_body);
+    if (len == 0)
+        return; /* an empty chunk would end the body */
+    append(call, line, (size_t)snprintf(line, sizeof(line), "%zx\r\n", len));
+    append(call, data, len);
+    append(call, "\r\n", 2);
+    send_more(call);
+}
+
+void http_call_end_body(struct http_call *call)
+{
+    CHECK(call->has_open_body);
+    call->has_open_body = false;
+    append(call, "0\r\n\r\n", 5);
+    send_more(call);
+}
+
+size_t http_call_unsent(const struct http_call *call)
+{
+    return call->len - call->sent;
 }
 
 /* --- life --- */

@@ -29,6 +29,7 @@ struct http_request {
     int64_t connect_timeout_ms; /* 0: 5 s */
     int64_t timeout_ms;         /* to the complete answer (streams: to the headers); 0: 30 s */
     size_t body_bytes_max;      /* 0: HTTP_BODY_BYTES_MAX */
+    bool body_streams;          /* chunked, given by http_call_send; body is not used. Always on a fresh connection */
     bool fresh_connection;      /* do not take one from the pool, do not give it back (streams do this anyway) */
 };
 
@@ -44,6 +45,8 @@ struct http_callbacks {
     /* Optional, for a request with `Connection: Upgrade` and an Upgrade header: called instead of done when the answer is
      * 101. The descriptor and the bytes read beyond the answer (rest, to be freed) are the receiver's. */
     void (*upgraded)(void *ctx, const struct http_message *response, int fd, void *rest, size_t rest_len);
+    /* Optional, for a streamed body: what waited to be sent was sent. */
+    void (*sent)(void *ctx);
 };
 
 /* At most 64 calls to one address are on the way at a time, further ones wait for their turn (their time-out runs); streams
@@ -52,5 +55,10 @@ struct http_callbacks {
  * once on a fresh one; a POST only if no byte of it was sent. */
 struct http_call *http_call_start(struct http_client *c, const struct http_request *request,
                                   const struct http_callbacks *callbacks, void *ctx);
+/* More of a streamed body, as one chunk; copied. What the socket does not take waits in memory without a bound here: the
+ * giver looks at http_call_unsent and goes on when `sent` is called. */
+void http_call_send(struct http_call *call, const void *data, size_t len);
+void http_call_end_body(struct http_call *call);
+size_t http_call_unsent(const struct http_call *call);
 /* Ends the call; no callback any more. Not after done. */
 void http_call_cancel(struct http_call *call);

@@ -259,6 +259,12 @@ static bool send_request(struct client_connection *k)
     return true;
 }
 
+void client_connection_send(struct client_connection *k)
+{
+    if (!k->is_connecting && !k->is_dead && !send_request(k))
+        loop_fd_set(k->watch, LOOP_READ); /* a break shows as readiness to read, in a later turn */
+}
+
 static void on_connected(struct client_connection *k)
 {
     int error = 0;
@@ -275,19 +281,34 @@ static void on_connected(struct client_connection *k)
         fail_call(k, -ECONNRESET, "the connection broke while the request was sent");
 }
 
+/* To who gives a body piece by piece, when everything that waited has gone. */
+static void tell_sent(struct client_connection *k)
+{
+    struct http_call *call = k->is_dead ? NULL : k->call;
+    if (call == NULL || call->sent < call->len || !call->has_open_body || call->callbacks.sent == NULL)
+        return;
+    struct http_client *c = call->client;
+    c->depth++;
+    call->callbacks.sent(call->ctx);
+    c->depth--;
+}
+
 static void on_ready(void *ctx, int fd, unsigned ready)
 {
     (void)fd;
     struct client_connection *k = ctx;
     if (k->is_connecting) {
         on_connected(k);
+        tell_sent(k);
         return;
     }
     /* An answer may come before the request is through (an error, say): read first. */
     if (ready & LOOP_READ)
         on_readable(k);
-    if ((ready & LOOP_WRITE) && !k->is_dead && k->call != NULL && k->call->sent < k->call->len && !send_request(k))
-        loop_fd_set(k->watch, LOOP_READ);
+    if ((ready & LOOP_WRITE) && !k->is_dead && k->call != NULL && k->call->sent < k->call->len) {
+        client_connection_send(k);
+        tell_sent(k);
+    }
 }
 
 bool client_connection_is_quiet(const struct client_connection *k)
@@ -315,11 +336,7 @@ void client_connection_assign(struct client_connection *k, struct http_call *cal
     k->parse.on_body = call->is_stream ? on_stream_data : NULL;
     k->parse.ctx = k;
     client_watch_call(call);
-    if (k->is_connecting)
-        return;
-    /* A break shows as readiness to read, in a later turn. */
-    if (!send_request(k))
-        loop_fd_set(k->watch, LOOP_READ);
+    client_connection_send(k);
 }
 
 int client_connection_open(struct http_call *call, const char **text)

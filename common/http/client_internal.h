@@ -73,6 +73,7 @@ struct http_call {
     int64_t connect_deadline_ms, deadline_ms;
     int error; /* while in client->failed */
     const char *text;
+    bool has_open_body; /* more may come by http_call_send */
     bool is_stream, is_fresh, is_idempotent, is_head, is_retry;
     bool has_head; /* headers_done was called */
 };
@@ -94,5 +95,7 @@ int client_connection_open(struct http_call *call, const char **text);
 /* Has the server neither closed this idle connection nor sent anything? A POST could not be repeated. */
 bool client_connection_is_quiet(const struct client_connection *k);
 void client_connection_assign(struct client_connection *k, struct http_call *call);
+/* Sends what the socket takes of what the call has. */
+void client_connection_send(struct client_connection *k);
 void client_connection_kill(struct client_connection *k);
 void client_connection_free(struct client_connection *k);

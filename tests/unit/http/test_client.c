@@ -493,6 +493,82 @@ static void on_upgraded(void *ctx, const struct http_message *response, int fd, 
     loop_stop(f->loop);
 }
 
+/* -- streamed bodies -------------------------------------------------------------------------------------------- */
+
+static bool streams_all(void *ctx, const struct http_message *head)
+{
+    (void)ctx;
+    (void)head;
+    return true;
+}
+
+/* Takes the body slowly, and answers with its length. */
+static void take_body(void *ctx, struct http_exchange *x, const void *data, size_t len)
+{
+    struct fixture *f = ctx;
+    f->in_handler += len;
+    if (data == NULL)
+        http_reply_text(x, 200, "%zu", f->in_handler);
+    else if (f->in_handler == 0 || strncmp(data, "refuse", 6) == 0)
+        http_reply_text(x, 409, "no more");
+}
+
+static void open_body(void *ctx, struct http_exchange *x, const struct http_message *m)
+{
+    assert_string_equal(http_header(m, "Transfer-Encoding"), "chunked");
+    assert_true(http_exchange_on_body(x, take_body, ctx));
+}
+
+static void send_pieces(void *ctx)
+{
+    struct fixture *f = ctx;
+    static const char piece[100000];
+    while (f->heads < 50 && http_call_unsent(f->call) < (1u << 20)) {
+        http_call_send(f->call, piece, sizeof(piece));
+        f->heads++;
+    }
+    if (f->heads == 50) {
+        f->heads++;
+        http_call_end_body(f->call);
+    }
+}
+
+static void start_body_server(struct fixture *f)
+{
+    struct http_server_config config = {.ip = "127.0.0.1", .streams_body = streams_all};
+    assert_int_equal(http_server_start(f->loop, &config, open_body, f, &f->server, NULL), 0);
+    f->port = http_server_port(f->server);
+}
+
+static void test_streamed_body__goes_out_as_it_is_given(void **state)
+{
+    static const struct http_callbacks callbacks = {.done = on_done, .sent = send_pieces};
+    struct fixture *f = *state;
+    start_body_server(f);
+    struct http_request request = {
+        .ip = "127.0.0.1", .port = f->port, .method = "POST", .target = "/", .body_streams = true};
+    f->call = http_call_start(f->client, &request, &callbacks, f);
+    http_call_send(f->call, "", 0); /* not the end */
+    send_pieces(f);                 /* before there is a connection */
+    loop_run(f->loop);
+    assert_int_equal(f->error, 0);
+    assert_int_equal(f->status, 200);
+    assert_string_equal(f->body, "5000000");
+}
+
+static void test_streamed_body__may_be_answered_in_the_middle(void **state)
+{
+    static const struct http_callbacks callbacks = {.done = on_done};
+    struct fixture *f = *state;
+    start_body_server(f);
+    struct http_request request = {
+        .ip = "127.0.0.1", .port = f->port, .method = "POST", .target = "/", .body_streams = true};
+    f->call = http_call_start(f->client, &request, &callbacks, f);
+    http_call_send(f->call, "refuse", 6);
+    loop_run(f->loop);
+    assert_int_equal(f->status, 409);
+}
+
 static void test_upgrade__hands_over_the_descriptor(void **state)
 {
     struct fixture *f = *state;
@@ -527,6 +603,8 @@ int main(void)
         TEST(test_stream__refused_by_its_head),
         TEST(test_cap__further_calls_wait_for_their_turn),
         TEST(test_cancel_and_free__leave_nothing_behind),
+        TEST(test_streamed_body__goes_out_as_it_is_given),
+        TEST(test_streamed_body__may_be_answered_in_the_middle),
         TEST(test_upgrade__hands_over_the_descriptor),
     };
     return cmocka_run_group_tests_name("client", tests, NULL, NULL);
