@@ -286,14 +286,15 @@ static bool find_parent(struct call *c, const Mesos__V1__ContainerID *id, struct
     return false;
 }
 
-static struct launcher_spec *spec_inside(struct call *c, const struct target *parent, const Mesos__V1__CommandInfo *command)
+static struct launcher_spec *spec_inside(struct call *c, const struct target *parent, const Mesos__V1__CommandInfo *command,
+                                         const Mesos__V1__ContainerInfo *container)
 {
     const struct agent *a = c->shell->core;
     const char *sandbox = parent->made ? parent->made->sandbox : NULL;
     if (parent->group_task != NULL)
         sandbox = arena_printf(c->arena, "%s/%s/containers/%s", a->config.work_dir, parent->executor->directory,
                                parent->group_id);
-    return agent_launch_inside_spec(a, parent->executor, parent->group_task, sandbox, command, c->arena);
+    return agent_launch_inside_spec(a, parent->executor, parent->group_task, sandbox, command, container, c->arena);
 }
 
 static void launch_session(struct call *c, const Call *call)
@@ -313,8 +314,7 @@ static void launch_session(struct call *c, const Call *call)
         http_reply_text(c->x, 400, "Sessions in standalone containers are not supported by this agent");
         return;
     }
-    struct launcher_spec *spec = spec_inside(c, &parent, m->command);
-    spec->tty = m->container != NULL && m->container->tty_info != NULL;
+    struct launcher_spec *spec = spec_inside(c, &parent, m->command, m->container);
     struct agent_container *made =
         add(c, &t, AGENT_CONTAINER_SESSION, parent.executor->container_id, spec->sandbox, spec->tty);
     if (made != NULL)

@@ -515,6 +515,17 @@ static void set_command(const Mesos__V1__CommandInfo *command, struct launcher_s
     spec->argv = argv;
 }
 
+static void set_terminal(const Mesos__V1__TTYInfo *tty, struct launcher_spec *spec)
+{
+    const Mesos__V1__TTYInfo__WindowSize *size = tty != NULL ? tty->window_size : NULL;
+    spec->tty = tty != NULL;
+    spec->rows = spec->columns = 0;
+    if (size == NULL)
+        return;
+    spec->rows = size->rows > UINT16_MAX ? UINT16_MAX : (uint16_t)size->rows;
+    spec->columns = size->columns > UINT16_MAX ? UINT16_MAX : (uint16_t)size->columns;
+}
+
 static void set_container(const Mesos__V1__ContainerInfo *c, struct launcher_spec *spec, struct arena *arena)
 {
     if (c == NULL)
@@ -539,7 +550,7 @@ static void set_container(const Mesos__V1__ContainerInfo *c, struct launcher_spe
         spec->rlimits = rlimits;
         spec->rlimit_count = n;
     }
-    spec->tty = c->tty_info != NULL;
+    set_terminal(c->tty_info, spec);
     spec->share_pid_namespace =
         c->linux_info != NULL && c->linux_info->has_share_pid_namespace && c->linux_info->share_pid_namespace;
 }
@@ -640,12 +651,14 @@ static void set_inside_environment(const struct agent *a, const struct agent_exe
 
 struct launcher_spec *agent_launch_inside_spec(const struct agent *a, const struct agent_executor *e,
                                                const struct agent_task *group_task, const char *sandbox,
-                                               const Mesos__V1__CommandInfo *command, struct arena *arena)
+                                               const Mesos__V1__CommandInfo *command,
+                                               const Mesos__V1__ContainerInfo *container, struct arena *arena)
 {
     struct launcher_spec *spec = agent_launch_spec(a, e, arena);
     spec->container_id = NULL;
     spec->parent = e->container_id;
-    spec->builtin_executor = spec->tty = false;
+    spec->builtin_executor = false;
+    set_terminal(container != NULL ? container->tty_info : NULL, spec);
     spec->mounts = NULL;
     spec->mount_count = 0;
     spec->shell = NULL;

@@ -22,7 +22,8 @@ const char *agent_launch_inside_refusal(const Mesos__V1__CommandInfo *command, c
                                         struct arena *arena);
 struct launcher_spec *agent_launch_inside_spec(const struct agent *a, const struct agent_executor *e,
                                                const struct agent_task *group_task, const char *sandbox,
-                                               const Mesos__V1__CommandInfo *command, struct arena *arena);
+                                               const Mesos__V1__CommandInfo *command,
+                                               const Mesos__V1__ContainerInfo *container, struct arena *arena);
 
 /* What resources (and limits of a task, else NULL) ask of the kernel. */
 struct agent_demand agent_demand_of(Mesos__V1__Resource *const *resources, size_t n, const Mesos__V1__TaskInfo *task);

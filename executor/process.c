@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -162,6 +163,7 @@ static const char *below(const char *sandbox, const char *path)
 
 struct places {
     int directory, in, out, error; /* out and error -1: inherited */
+    bool is_terminal;              /* in, out and error are our container's terminal, which becomes the program's own */
 };
 
 static void close_places(struct places *p)
@@ -172,10 +174,20 @@ static void close_places(struct places *p)
     cleanup_close_fn(&p->error);
 }
 
-static int open_places(const char *sandbox, const struct executor_command *command, const char *link,
+/* Our standard output is a terminal when the task asked for one. We have no other use for it. */
+static int take_terminal(struct places *p, struct err *err)
+{
+    p->in = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    p->out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    p->error = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    p->is_terminal = true;
+    return p->in < 0 || p->out < 0 || p->error < 0 ? err_sys(err, -errno, "the terminal") : 0;
+}
+
+static int open_places(const char *sandbox, const struct executor_command *command, bool is_task, const char *link,
                        const char *link_target, const struct identity *identity, struct places *p, struct err *err)
 {
-    *p = (struct places){-1, -1, -1, -1};
+    *p = (struct places){-1, -1, -1, -1, false};
     const char *relative = below(sandbox, command->directory);
     const char *relative_link = link ? below(sandbox, link) : NULL;
     if (!relative || (link && !relative_link))
@@ -186,6 +198,8 @@ static int open_places(const char *sandbox, const struct executor_command *comma
     p->directory = open_below(base, relative, err);
     if (p->directory < 0)
         return p->directory;
+    if (is_task && !command->own_output && isatty(STDOUT_FILENO))
+        return take_terminal(p, err);
     p->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (p->in < 0)
         return err_sys(err, -errno, "open /dev/null");
@@ -232,7 +246,7 @@ static int insert_pipe(const struct places *p, const struct identity *identity, 
 
 static int insert_pipes(struct places *p, const struct identity *identity, struct executor_pipes *pipes, struct err *err)
 {
-    if (!pipes || p->out < 0)
+    if (!pipes || p->out < 0 || p->is_terminal)
         return 0;
     int result = insert_pipe(p, identity, &p->out, 0, pipes, err);
     return result < 0 ? result : insert_pipe(p, identity, &p->error, 1, pipes, err);
@@ -345,6 +359,8 @@ _Noreturn static void run_child(struct child *child)
     if (dup2(places->in, 0) < 0 || (places->out >= 0 && dup2(places->out, 1) < 0) ||
         (places->error >= 0 && dup2(places->error, 2) < 0))
         fail_child(child, CHILD_OUTPUT);
+    if (places->is_terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+        fail_child(child, CHILD_OUTPUT);
     (void)syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC); /* old kernels: ours are close-on-exec by birth */
     /* As the user, who may have rights on the directory that we have not. */
     switch_user(child);
@@ -389,7 +405,7 @@ int executor_process_start(const char *sandbox, const struct executor_command *c
     int result = find_identity(command->user, &identity, err);
     if (result < 0)
         return result;
-    result = open_places(sandbox, command, link, link_target, &identity, &places, err);
+    result = open_places(sandbox, command, pipes != NULL, link, link_target, &identity, &places, err);
     if (result == 0)
         result = insert_pipes(&places, &identity, pipes, err);
     if (result < 0) {

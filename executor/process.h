@@ -16,7 +16,8 @@ struct executor_pipes {
 };
 
 /* Starts the command in a session of its own. Directories below sandbox are made, and given to the command's user; stdin is
- * /dev/null. link: see executor_effect.start, NULL: none. pipes NULL: own output goes into the files directly, without a
+ * /dev/null; or, of a task (pipes not NULL) without own_output, all three are the terminal that is our standard output, if
+ * it is one. link: see executor_effect.start, NULL: none. pipes NULL: own output goes into the files directly, without a
  * bound. 0 with *pid and *pipes set, or a negative errno with a text. */
 int executor_process_start(const char *sandbox, const struct executor_command *command, const char *link,
                            const char *link_target, pid_t *pid, struct executor_pipes *pipes, struct err *err);

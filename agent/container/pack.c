@@ -123,6 +123,9 @@ int container_pack_spec(const struct launcher_spec *spec, struct arena *arena, M
     p->has_tty = p->has_session = 1;
     p->tty = spec->tty;
     p->session = spec->session;
+    p->has_rows = p->has_columns = spec->rows > 0 && spec->columns > 0;
+    p->rows = spec->rows;
+    p->columns = spec->columns;
     pack_command(spec, arena, p);
     pack_lists(spec, arena, p);
     p->limits = arena_new_one(arena, Muster__Container__Limits);

@@ -82,6 +82,7 @@ struct launcher_spec {
     bool share_pid_namespace;
     /* A terminal of the container is its stdin, stdout and stderr. With logs its output goes to the file stdout as well. */
     bool tty;
+    uint16_t rows, columns; /* of the terminal at first; 0: unknown */
     /* A container inside another one: its program is started in the namespaces and control groups of the running container
      * `parent`, which must be one of its own, and ends with it. The sandbox must be that of the parent or one below it;
      * limits, mounts and share_pid_namespace are the parent's. NULL: a container of its own. */

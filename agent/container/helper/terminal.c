@@ -61,6 +61,9 @@ int child_terminal(const struct child_plan *p, struct err *err)
         return err_sys(err, -errno, "terminal: open the other end");
     if (p->user->switches && fchown(slave, p->user->uid, (gid_t)-1) < 0)
         return err_sys(err, -errno, "terminal: give to the user");
+    struct winsize size = {.ws_row = (unsigned short)p->spec->rows, .ws_col = (unsigned short)p->spec->columns};
+    if (p->spec->has_rows && ioctl(master, TIOCSWINSZ, &size) < 0)
+        return err_sys(err, -errno, "terminal: set its size");
     int rc = send_master(p->terminal_fd, master);
     return rc < 0 ? err_sys(err, rc, "terminal: hand over") : steal_fd(&slave);
 }
