@@ -3,23 +3,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/task.h"
 #include "common/base/check.h"
 #include "common/base/options.h"
 #include "common/base/text.h"
 
 #define USAGE                                                                                                              \
-    "usage: muster task list [--all] | logs [-f] [--stderr] ID\n\n"                                                        \
-    "ID is a task's id, or the beginning of one. logs prints what the task wrote to its standard output."
+    "usage: muster task list [--all] | logs [-f] [--stderr] ID | exec [-i] [-t] ID -- COMMAND... | attach ID\n\n"          \
+    "ID is a task's id, or the beginning of one. logs prints what the task wrote to its standard output. exec runs a\n"    \
+    "command in the task's container, as its user; the exit status is the command's. attach joins this terminal to that\n" \
+    "of a task that was started with one. ctrl-p ctrl-q leaves: a task goes on, a command of exec is ended."
+
+struct task_target {
+    struct cli_target target; /* first: it is what the common options fill */
+    bool interactive, tty;
+};
 
 static const struct option_def task_options[] = {
+    {"interactive", OPTION_BOOL, offsetof(struct task_target, interactive), "false",
+     "exec: pass standard input on (also -i)", 0, 0, 0},
+    {"tty", OPTION_BOOL, offsetof(struct task_target, tty), "false", "exec: with a terminal (also -t)", 0, 0, 0},
     {"all", OPTION_BOOL, offsetof(struct cli_target, all), "false", "list ended tasks too", 0, 0, 0},
     {"follow", OPTION_BOOL, offsetof(struct cli_target, follow), "false", "go on printing what is written (also -f)", 0, 0,
      0},
     {"stderr", OPTION_BOOL, offsetof(struct cli_target, errors), "false", "the standard error instead", 0, 0, 0},
 };
 
-static const char *id_of(const json_t *object, const char *key)
+const char *task_field(const json_t *object, const char *key)
 {
     const char *s = json_string_value(json_object_get(json_object_get(object, key), "value"));
     return s ? s : "";
@@ -43,11 +53,11 @@ static void table_tasks(struct table *table, const json_t *tasks)
     const json_t *task;
     json_array_foreach(tasks, i, task)
     {
-        table_cell(table, "%s", id_of(task, "task_id"));
+        table_cell(table, "%s", task_field(task, "task_id"));
         table_cell(table, "%s", json_string_value(json_object_get(task, "name")));
         table_cell(table, "%s", json_string_value(json_object_get(task, "state")));
-        table_cell(table, "%s", id_of(task, "agent_id"));
-        table_cell(table, "%s", id_of(task, "framework_id"));
+        table_cell(table, "%s", task_field(task, "agent_id"));
+        table_cell(table, "%s", task_field(task, "framework_id"));
     }
 }
 
@@ -89,7 +99,7 @@ static int find_task(const json_t *all, const char *id, const json_t **found)
     for (size_t k = 0; k < 3; k++)
         json_array_foreach(json_object_get(all, kinds[k]), i, task)
         {
-            const char *each = id_of(task, "task_id");
+            const char *each = task_field(task, "task_id");
             if (strcmp(each, id) == 0) {
                 *found = task;
                 return CLI_DONE;
@@ -104,7 +114,7 @@ static int find_task(const json_t *all, const char *id, const json_t **found)
     return matches == 1 ? CLI_DONE : cli_fail("task: %zu tasks' ids begin with '%s'", matches, id);
 }
 
-static int agent_address(const char *master, const char *agent_id, char out[64])
+static int agent_address(const char *command, const char *master, const char *agent_id, char out[64])
 {
     struct cli_answer a;
     struct err err;
@@ -124,7 +134,7 @@ static int agent_address(const char *master, const char *agent_id, char out[64])
         }
     }
     cli_answer_free(&a);
-    return found ? CLI_DONE : cli_fail("task logs: agent %s is not registered, its files cannot be reached", agent_id);
+    return found ? CLI_DONE : cli_fail("task %s: agent %s is not registered, it cannot be reached", command, agent_id);
 }
 
 static bool has_task(const json_t *executor, const char *task_id)
@@ -194,21 +204,28 @@ static int print_log(const struct cli_target *t, const char *agent, const char *
     return http_status == 200 ? CLI_DONE : cli_fail("task logs: the agent answered %d", http_status);
 }
 
+int task_find(const struct cli_target *t, const char *command, const char *id, struct cli_answer *tasks,
+              const json_t **task, char agent[64])
+{
+    char master[64];
+    *task = NULL;
+    int status = get_tasks(t, master, tasks);
+    if (status == CLI_DONE)
+        status = find_task(json_object_get(tasks->json, "get_tasks"), id, task);
+    return status == CLI_DONE ? agent_address(command, master, task_field(*task, "agent_id"), agent) : status;
+}
+
 int cli_print_logs(const struct cli_target *t, const char *id)
 {
-    char master[64], agent[64], sandbox[4096];
+    char agent[64], sandbox[4096];
     struct cli_answer tasks, state = {0};
     struct err err;
     const json_t *task = NULL;
-    int status = get_tasks(t, master, &tasks);
-    if (status == CLI_DONE)
-        status = find_task(json_object_get(tasks.json, "get_tasks"), id, &task);
-    if (status == CLI_DONE)
-        status = agent_address(master, id_of(task, "agent_id"), agent);
+    int status = task_find(t, "logs", id, &tasks, &task, agent);
     if (status == CLI_DONE && cli_request(agent, "GET", "/state", NULL, &state, &err) < 0)
         status = cli_fail("task logs: %s", err.text);
-    if (status == CLI_DONE && !find_sandbox(state.json, id_of(task, "task_id"), sandbox, sizeof(sandbox)))
-        status = cli_fail("task logs: the agent at %s no longer knows task %s", agent, id_of(task, "task_id"));
+    if (status == CLI_DONE && !find_sandbox(state.json, task_field(task, "task_id"), sandbox, sizeof(sandbox)))
+        status = cli_fail("task logs: the agent at %s no longer knows task %s", agent, task_field(task, "task_id"));
     if (status == CLI_DONE)
         status = print_log(t, agent, sandbox);
     cli_answer_free(&state);
@@ -216,28 +233,90 @@ int cli_print_logs(const struct cli_target *t, const char *id)
     return status;
 }
 
+/* The command of exec follows "--", or else the task's id; its words are no options of ours. Returns how many words of argv
+ * are ours. */
+static int split_command(int argc, char **argv, struct task_exec *exec)
+{
+    int end = 1, words = 0;
+    while (end < argc && strcmp(argv[end], "--") != 0)
+        end++;
+    bool has_mark = end < argc;
+    for (end = has_mark ? end : 1; !has_mark && end < argc && words < 2; end++) {
+        static const char *const valued[] = {"--dir", "--master", "--credential"};
+        words += argv[end][0] != '-';
+        for (size_t k = 0; k < sizeof(valued) / sizeof(valued[0]); k++)
+            end += strcmp(argv[end], valued[k]) == 0 && end + 1 < argc; /* its value is no word */
+    }
+    exec->argv = argv + end + has_mark;
+    exec->argc = argc - end - has_mark;
+    return end;
+}
+
+/* Short forms, also several in one word. */
+static void expand_short(int argc, char **argv)
+{
+    static const struct {
+        const char *from, *to;
+    } forms[] = {{"-f", "--follow"}, {"-i", "--interactive"}, {"-t", "--tty"}};
+    for (int i = 1; i < argc; i++)
+        for (size_t k = 0; k < sizeof(forms) / sizeof(forms[0]); k++)
+            if (strcmp(argv[i], forms[k].from) == 0)
+                argv[i] = (char *)forms[k].to;
+}
+
+static int run_exec(int argc, char **argv)
+{
+    /* "-it" becomes two words, so there may be one more for each. */
+    char **ours = xcalloc((size_t)argc * 2 + 1, sizeof(*ours));
+    struct task_exec exec = {0};
+    struct task_target t;
+    char **words;
+    int count, n = 0, own = split_command(argc, argv, &exec);
+    for (int i = 0; i < own; i++) {
+        bool is_both = strcmp(argv[i], "-it") == 0 || strcmp(argv[i], "-ti") == 0;
+        ours[n++] = is_both ? (char *)"-i" : argv[i];
+        if (is_both)
+            ours[n++] = (char *)"-t";
+    }
+    expand_short(n, ours);
+    int status =
+        cli_parse(n, ours, USAGE, task_options, sizeof(task_options) / sizeof(task_options[0]), &t.target, &words, &count);
+    if (status == 0) {
+        exec.interactive = t.interactive;
+        exec.tty = t.tty;
+        if (count == 2 && exec.argc > 0)
+            status = task_exec(&t.target, words[1], &exec);
+        else
+            status = cli_usage("task exec: it needs a task and a command: exec ID -- COMMAND");
+        cli_target_free(&t.target);
+    }
+    free(ours);
+    return status < 0 ? CLI_DONE : status;
+}
+
 int cmd_task(int argc, char **argv)
 {
-    struct cli_target t;
+    struct task_target t;
     char **words;
     int count;
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "-f") == 0)
-            argv[i] = (char *)"--follow";
-    int rc = cli_parse(argc, argv, USAGE, task_options, sizeof(task_options) / sizeof(task_options[0]), &t, &words, &count);
+    if (argc > 1 && strcmp(argv[1], "exec") == 0)
+        return run_exec(argc, argv);
+    expand_short(argc, argv);
+    int rc = cli_parse(argc, argv, USAGE, task_options, sizeof(task_options) / sizeof(task_options[0]), &t.target, &words,
+                       &count);
     if (rc != 0)
         return rc < 0 ? CLI_DONE : rc;
     int status;
     if (count == 1 && strcmp(words[0], "list") == 0)
-        status = task_list(&t);
+        status = task_list(&t.target);
     else if (count == 2 && strcmp(words[0], "logs") == 0)
-        status = cli_print_logs(&t, words[1]);
-    else if (count >= 1 && (strcmp(words[0], "exec") == 0 || strcmp(words[0], "attach") == 0))
-        status = cli_fail("task %s: not built yet in this version", words[0]);
+        status = cli_print_logs(&t.target, words[1]);
+    else if (count == 2 && strcmp(words[0], "attach") == 0)
+        status = task_attach(&t.target, words[1]);
     else {
         fputs(USAGE "\n", stderr);
         status = CLI_USAGE;
     }
-    cli_target_free(&t);
+    cli_target_free(&t.target);
     return status;
 }
