@@ -29,7 +29,7 @@ enum { AGENT_INPUT_RECORD_MAX = 1 << 20, AGENT_INPUT_QUEUE_MAX = 3 << 20 };
 struct agent_input_parser {
     bool has_container; /* the first record was there */
     int status;         /* after an error: of the answer */
-    char text[400];
+    char text[512];
     /* launcher_packet: type byte and content; queued with 4 bytes of length in front */
     struct buf packets;
     enum wire_format format;
