@@ -143,6 +143,10 @@ static size_t split_masters(struct arena *a, const char *text, const char *maste
     return count;
 }
 
+/* A disk that answers late lets go of a burst of acknowledgements, and launches that find no room are missing for minutes:
+ * what bounds the queue is the bytes (see session.h). */
+#define CALLS_MAX 500000
+
 int kit_start_scheduler(struct kit_shell *s, const char *framework_id, struct err *err)
 {
     struct arena *a = arena_new(0);
@@ -153,6 +157,7 @@ int kit_start_scheduler(struct kit_shell *s, const char *framework_id, struct er
                                             .framework_id = framework_id,
                                             .format = WIRE_PROTOBUF,
                                             .offers_wanted = false,
+                                            .calls_max = CALLS_MAX,
                                             .revive_interval_ms = s->options->min_revive_offers_interval},
                                 .principal = s->options->principal,
                                 .secret = s->options->secret};

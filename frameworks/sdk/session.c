@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * session.c - see session.h. One queue of encoded calls, one of them out at a time; everything else is a handful of
- * deadlines that every step looks at (run_due). */
+ * session.c - see session.h. A queue of encoded calls, one of them out at a time, and one of acknowledgements,
+ * of which several are out: there are two or three for each task, and an answer takes a turn of two processes' loops.
+ * Everything else is a handful of deadlines that every step looks at (run_due). */
 #include "frameworks/sdk/session.h"
 
 #include <errno.h>
@@ -47,9 +48,9 @@ struct sdk_session {
     int64_t heartbeat_interval_ms;
     int64_t subscribed_ms;
 
-    struct list calls; /* struct waiting_call; the first one is out when is_call_out */
+    struct list calls, acknowledgements;      /* struct waiting_call, not out yet */
+    struct waiting_call *out[SDK_CALL_SLOTS]; /* by slot, NULL: free */
     size_t call_count, call_bytes, calls_max, call_bytes_max;
-    bool is_call_out;
 
     struct map unanswered; /* task id -> malloc'd agent id ("" unknown) that reconciliation waits for */
     bool is_reconciling;
@@ -64,16 +65,25 @@ struct sdk_session {
     int64_t revive_interval_ms;
 };
 
+static void measure(const struct list *queue, size_t *count, size_t *bytes)
+{
+    list_for_each(it, queue)
+    {
+        (*count)++;
+        *bytes += container_of(it, struct waiting_call, in_queue)->body_len;
+    }
+}
+
 void sdk_session_check_invariants(const struct sdk_session *s)
 {
     size_t count = 0, bytes = 0;
-    list_for_each(it, &s->calls)
-    {
-        count++;
-        bytes += container_of(it, struct waiting_call, in_queue)->body_len;
+    measure(&s->calls, &count, &bytes);
+    measure(&s->acknowledgements, &count, &bytes);
+    for (size_t i = 0; i < SDK_CALL_SLOTS; i++) {
+        count += s->out[i] != NULL;
+        bytes += s->out[i] ? s->out[i]->body_len : 0;
     }
     CHECK(count == s->call_count && bytes == s->call_bytes);
-    CHECK(!s->is_call_out || count > 0);
     CHECK(s->state == SESSION_SUBSCRIBED || count == 0);
     CHECK(s->state != SESSION_SUBSCRIBED || (s->stream_id && s->framework_id[0]));
     CHECK(s->is_reconciling || map_count(&s->unanswered) == 0);
@@ -128,21 +138,36 @@ static void drop_call(struct sdk_session *s, struct waiting_call *call)
 static void drop_calls(struct sdk_session *s)
 {
     list_for_each(it, &s->calls) drop_call(s, container_of(it, struct waiting_call, in_queue));
-    s->is_call_out = false;
+    list_for_each(it, &s->acknowledgements) drop_call(s, container_of(it, struct waiting_call, in_queue));
+    for (size_t i = 0; i < SDK_CALL_SLOTS; i++) {
+        if (s->out[i])
+            drop_call(s, s->out[i]);
+        s->out[i] = NULL;
+    }
 }
 
-static void send_next(struct sdk_session *s, struct sdk_effects *out)
+static void send_in(struct sdk_session *s, unsigned slot, struct list *queue, struct sdk_effects *out)
 {
-    if (s->state != SESSION_SUBSCRIBED || s->is_call_out || list_is_empty(&s->calls))
+    if (s->out[slot] || list_is_empty(queue))
         return;
-    struct waiting_call *call = container_of(s->calls.next, struct waiting_call, in_queue);
+    struct waiting_call *call = container_of(list_pop_front(queue), struct waiting_call, in_queue);
     struct sdk_effect *effect = add_effect(s, out, SDK_EFFECT_SEND);
     effect->send.address = s->address;
     effect->send.stream_id = s->stream_id;
     effect->send.call = call->type;
     effect->send.body = call->body;
     effect->send.body_len = call->body_len;
-    s->is_call_out = true;
+    effect->send.slot = slot;
+    s->out[slot] = call;
+}
+
+static void send_next(struct sdk_session *s, struct sdk_effects *out)
+{
+    if (s->state != SESSION_SUBSCRIBED)
+        return;
+    send_in(s, 0, &s->calls, out);
+    for (unsigned slot = 1; slot < SDK_CALL_SLOTS; slot++)
+        send_in(s, slot, &s->acknowledgements, out);
 }
 
 static int encode_call(struct sdk_session *s, const Mesos__V1__Scheduler__Call *call, uint8_t **body, size_t *len)
@@ -179,7 +204,8 @@ static int queue_call(struct sdk_session *s, const Mesos__V1__Scheduler__Call *c
     waiting->type = call->type;
     waiting->body = body;
     waiting->body_len = len;
-    list_push_back(&s->calls, &waiting->in_queue);
+    bool needs_order = call->type != MESOS__V1__SCHEDULER__CALL__TYPE__ACKNOWLEDGE;
+    list_push_back(needs_order ? &s->calls : &s->acknowledgements, &waiting->in_queue);
     s->call_count++;
     s->call_bytes += len;
     return 0;
@@ -536,12 +562,14 @@ static void on_received(struct sdk_session *s, const struct sdk_event *in, struc
 
 static void on_call_done(struct sdk_session *s, const struct sdk_event *in, struct sdk_effects *out)
 {
-    if (s->state != SESSION_SUBSCRIBED || !s->is_call_out)
+    unsigned slot = in->call_done.slot;
+    CHECK(slot < SDK_CALL_SLOTS);
+    struct waiting_call *call = s->out[slot];
+    if (s->state != SESSION_SUBSCRIBED || call == NULL)
         return;
-    struct waiting_call *call = container_of(s->calls.next, struct waiting_call, in_queue);
     Mesos__V1__Scheduler__Call__Type type = call->type;
     int status = in->call_done.status;
-    s->is_call_out = false;
+    s->out[slot] = NULL;
     drop_call(s, call);
     if (status >= 200 && status < 300) {
         if (type == MESOS__V1__SCHEDULER__CALL__TYPE__TEARDOWN)
@@ -742,6 +770,7 @@ struct sdk_session *sdk_session_new(const struct sdk_session_config *config, str
     s->backoff_ms = SDK_BACKOFF_MS_MIN;
     s->reconcile_ms = INT64_MAX;
     list_init(&s->calls);
+    list_init(&s->acknowledgements);
     map_init(&s->unanswered);
     s->calls_max = config->calls_max ? config->calls_max : 4096;
     s->call_bytes_max = config->call_bytes_max ? config->call_bytes_max : 64u << 20;

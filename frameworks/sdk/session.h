@@ -29,6 +29,7 @@
 #define SDK_RECONCILE_MS_MAX 30000 /* ... up to this */
 #define SDK_RECONCILE_BATCH 1000   /* tasks per RECONCILE call */
 #define SDK_MASTERS_MAX 16
+#define SDK_CALL_SLOTS 16 /* calls out at a time. Slot 0 keeps the order of all but acknowledgements, which need none */
 
 struct sdk_session;
 
@@ -82,6 +83,7 @@ struct sdk_event {
             const char *text; /* may be NULL */
         } closed;
         struct {
+            unsigned slot;    /* from the effect */
             int status;       /* 0: no answer, see error */
             int error;        /* negative errno */
             const char *text; /* body of an error answer or what went wrong, may be NULL */
@@ -98,7 +100,7 @@ enum sdk_effect_type {
     /* for the transport */
     SDK_EFFECT_CONNECT, /* open the stream: POST the body to `address`, Accept the same format */
     SDK_EFFECT_CLOSE,   /* drop the stream of `connection` and its calls in flight; nothing of it is heard any more */
-    SDK_EFFECT_SEND,    /* POST one call with header Mesos-Stream-Id; only one is out at a time, so order is kept */
+    SDK_EFFECT_SEND,    /* POST one call with header Mesos-Stream-Id; one is out in a slot at a time */
     /* for the framework */
     SDK_EFFECT_SUBSCRIBED,   /* step SDK_EVENT_TASKS soon; store the id before launching anything */
     SDK_EFFECT_DISCONNECTED, /* calls not answered yet may or may not have been done; offers are void */
@@ -121,6 +123,7 @@ struct sdk_effect {
         struct {
             const char *address, *stream_id;
             Mesos__V1__Scheduler__Call__Type call;
+            unsigned slot; /* below SDK_CALL_SLOTS */
             const uint8_t *body;
             size_t body_len;
         } send;

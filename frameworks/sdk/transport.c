@@ -31,6 +31,12 @@ struct stream {
     struct buf text;
 };
 
+struct slot { /* one call on its way */
+    struct sdk_transport *owner;
+    struct http_call *call; /* NULL: free */
+    uint64_t connection;
+};
+
 struct known_host { /* a name of the master list */
     char *host;
     char ip[RESOLVE_IP_SIZE];
@@ -46,8 +52,7 @@ struct sdk_transport {
     sdk_transport_fn fn;
     void *ctx;
     struct stream *stream;
-    struct http_call *call;
-    uint64_t call_connection;
+    struct slot slots[SDK_CALL_SLOTS];
     struct arena *arena;            /* of the event that is being handled */
     struct loop_timer *unreachable; /* tells of an address that cannot be used, in a later turn */
     uint64_t unreachable_connection;
@@ -206,10 +211,12 @@ static void on_stream_done(void *ctx, const struct http_message *response, int e
 
 static void on_call_done(void *ctx, const struct http_message *response, int error, const char *text)
 {
-    struct sdk_transport *t = ctx;
+    struct slot *slot = ctx;
+    struct sdk_transport *t = slot->owner;
     char body[ERROR_TEXT_MAX] = "";
     struct sdk_event event = {.type = SDK_EVENT_CALL_DONE, .call_done = {.error = error, .text = text}};
-    t->call = NULL;
+    event.call_done.slot = (unsigned)(slot - t->slots);
+    slot->call = NULL;
     if (response) {
         event.call_done.status = response->status;
         if (response->body_len > 0)
@@ -217,7 +224,7 @@ static void on_call_done(void *ctx, const struct http_message *response, int err
                            (const char *)response->body); /* long texts are cut */
         event.call_done.text = body;
     }
-    give(t, t->call_connection, &event);
+    give(t, slot->connection, &event);
 }
 
 static struct http_call *post(struct sdk_transport *t, const char *ip, uint16_t port, const char *stream_id,
@@ -278,11 +285,12 @@ void sdk_transport_send(struct sdk_transport *t, const struct sdk_effect *effect
     static const struct http_callbacks callbacks = {.done = on_call_done};
     char host[256];
     uint16_t port;
-    CHECK(!t->call);
+    struct slot *slot = &t->slots[effect->send.slot];
+    http_call_cancel(slot->call); /* of an earlier connection, if any: its answer interests nobody */
     const char *ip = find_ip(t, effect->send.address, host, &port);
     CHECK(ip); /* the stream is connected to it */
-    t->call_connection = effect->connection;
-    t->call = post(t, ip, port, effect->send.stream_id, effect->send.body, effect->send.body_len, &callbacks, t);
+    *slot = (struct slot){.owner = t, .connection = effect->connection};
+    slot->call = post(t, ip, port, effect->send.stream_id, effect->send.body, effect->send.body_len, &callbacks, slot);
 }
 
 void sdk_transport_close(struct sdk_transport *t)
@@ -290,9 +298,9 @@ void sdk_transport_close(struct sdk_transport *t)
     struct stream *stream = t->stream;
     t->stream = NULL;
     loop_timer_stop(t->unreachable);
-    if (t->call) {
-        http_call_cancel(t->call);
-        t->call = NULL;
+    for (size_t i = 0; i < SDK_CALL_SLOTS; i++) {
+        http_call_cancel(t->slots[i].call);
+        t->slots[i].call = NULL;
     }
     if (!stream)
         return;

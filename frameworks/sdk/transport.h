@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * transport.h - the HTTP side of sdk_scheduler: the event stream, one call at a time, addresses of masters. Internal. */
+ * transport.h - the HTTP side of sdk_scheduler: the event stream, a call in each slot, addresses of masters. Internal. */
 #pragma once
 
 #include "common/base/err.h"

@@ -8,32 +8,41 @@
 #include "common/wire/codec.h"
 #include "sim/sim_net.h"
 
-/* The stream of one CONNECT, or one call in flight. Ids of the core's connections are not reused, ends may overlap. */
+struct sim_slot { /* a call in flight */
+    struct sim_session *session;
+    struct sim_conn *call;
+    uint64_t connection;
+};
+
+/* The stream of one CONNECT, and the calls in flight. Ids of the core's connections are not reused, ends may overlap. */
 struct sim_session {
     struct sim_node *node, *master;
     struct sdk_session *core;
     enum wire_format format;
     sim_session_effect_fn effect;
-    struct sim_conn *stream, *call;
-    uint64_t stream_connection, call_connection;
+    struct sim_conn *stream;
+    uint64_t stream_connection;
+    struct sim_slot slots[SDK_CALL_SLOTS];
     struct sdk_effects out[4]; /* one per depth of steps inside effects */
     int depth;
 };
 
-static void call_done(struct sim_session *s, int status, int error, const char *text)
+static void call_done(struct sim_slot *slot, int status, int error, const char *text)
 {
-    s->call = NULL;
-    struct sdk_event in = {.type = SDK_EVENT_CALL_DONE,
-                           .connection = s->call_connection,
-                           .call_done = {.status = status, .error = error, .text = text}};
+    struct sim_session *s = slot->session;
+    slot->call = NULL;
+    struct sdk_event in = {
+        .type = SDK_EVENT_CALL_DONE,
+        .connection = slot->connection,
+        .call_done = {.slot = (unsigned)(slot - s->slots), .status = status, .error = error, .text = text}};
     (void)sim_session_step(s, &in); /* 0 for this event */
 }
 
 static void on_call_message(void *ctx, struct sim_conn *c, const struct sim_message *m)
 {
-    struct sim_session *s = ctx;
-    sim_close(c, s->node);
-    call_done(s, m->status, 0, m->text);
+    struct sim_slot *slot = ctx;
+    sim_close(c, slot->session->node);
+    call_done(slot, m->status, 0, m->text);
 }
 
 static void on_call_closed(void *ctx, struct sim_conn *c, const char *why)
@@ -84,9 +93,25 @@ static void close_connections(struct sim_session *s)
 {
     if (s->stream != NULL)
         sim_close(s->stream, s->node);
-    if (s->call != NULL)
-        sim_close(s->call, s->node);
-    s->stream = s->call = NULL;
+    s->stream = NULL;
+    for (size_t i = 0; i < SDK_CALL_SLOTS; i++) {
+        if (s->slots[i].call != NULL)
+            sim_close(s->slots[i].call, s->node);
+        s->slots[i].call = NULL;
+    }
+}
+
+static void send_call(struct sim_session *s, const struct sdk_effect *e)
+{
+    struct sim_message m = {.status = (int)s->format, .kind = SIM_CALL, .header = e->send.stream_id};
+    struct sim_slot *slot = &s->slots[e->send.slot];
+    m.body = e->send.body;
+    m.len = e->send.body_len;
+    CHECK(slot->call == NULL || slot->connection != e->connection); /* one is out at a time */
+    if (slot->call != NULL)
+        sim_close(slot->call, s->node); /* one of an earlier connection: its answer interests nobody */
+    *slot = (struct sim_slot){.session = s, .connection = e->connection};
+    slot->call = sim_connect(s->node, s->master, &m, &call_ops, slot);
 }
 
 static void carry_out(struct sim_session *s, const struct sdk_effect *e)
@@ -105,14 +130,7 @@ static void carry_out(struct sim_session *s, const struct sdk_effect *e)
         close_connections(s);
         break;
     case SDK_EFFECT_SEND:
-        CHECK(s->call == NULL || s->call_connection != e->connection); /* one is out at a time */
-        sim_close(s->call, s->node); /* one of an earlier connection: its answer interests nobody */
-        m.kind = SIM_CALL;
-        m.header = e->send.stream_id;
-        m.body = e->send.body;
-        m.len = e->send.body_len;
-        s->call_connection = e->connection;
-        s->call = sim_connect(s->node, s->master, &m, &call_ops, s);
+        send_call(s, e);
         break;
     default:
         s->effect(s->node, e);

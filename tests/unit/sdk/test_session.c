@@ -118,15 +118,18 @@ static bool note_effect(struct world *w, const struct sdk_effect *effect)
 
 static int step(struct world *w, struct sdk_event event)
 {
-    bool wants_answer = false;
+    unsigned slots[SDK_CALL_SLOTS], count = 0;
     event.now_ms = w->now_ms;
     int result = sdk_session_step(w->session, &event, &w->effects);
     sdk_session_check_invariants(w->session);
-    for (size_t i = 0; i < w->effects.count; i++)
-        wants_answer = note_effect(w, &w->effects.items[i]) || wants_answer;
-    if (wants_answer && w->answers)
-        (void)step(
-            w, (struct sdk_event){.type = SDK_EVENT_CALL_DONE, .connection = w->connection, .call_done = {.status = 202}});
+    for (size_t i = 0; i < w->effects.count; i++) {
+        if (note_effect(w, &w->effects.items[i]))
+            slots[count++] = w->effects.items[i].send.slot;
+    }
+    for (unsigned i = 0; w->answers && i < count; i++)
+        (void)step(w, (struct sdk_event){.type = SDK_EVENT_CALL_DONE,
+                                         .connection = w->connection,
+                                         .call_done = {.slot = slots[i], .status = 202}});
     return result;
 }
 
@@ -502,6 +505,64 @@ static void test_session__calls_keep_their_order_one_at_a_time(void **state)
     deinit(&w);
 }
 
+static int acknowledge(struct world *w, struct arena *arena)
+{
+    static char id[] = "x";
+    uint8_t uuid[16] = {1};
+    Mesos__V1__TaskStatus status = MESOS__V1__TASK_STATUS__INIT;
+    Mesos__V1__TaskID task = MESOS__V1__TASK_ID__INIT;
+    Mesos__V1__AgentID agent = MESOS__V1__AGENT_ID__INIT;
+    task.value = agent.value = id;
+    status.task_id = &task;
+    status.agent_id = &agent;
+    status.has_uuid = true;
+    status.uuid = (ProtobufCBinaryData){sizeof(uuid), uuid};
+    return step(w, (struct sdk_event){.type = SDK_EVENT_CALL, .call = sdk_call_acknowledge(arena, &status)});
+}
+
+static void answer_slot(struct world *w, unsigned slot, int status)
+{
+    (void)step(w, (struct sdk_event){.type = SDK_EVENT_CALL_DONE,
+                                     .connection = w->connection,
+                                     .call_done = {.slot = slot, .status = status}});
+}
+
+static void test_session__acknowledgements_wait_for_nothing_but_a_slot(void **state)
+{
+    struct world w;
+    struct arena *arena = arena_new(0);
+    (void)state;
+    init_settled(&w);
+    w.answers = false;
+    assert_int_equal(kill_task(&w, "t"), 0);
+    expect(&w, "KILL");
+    for (unsigned i = 1; i < SDK_CALL_SLOTS; i++) {
+        assert_int_equal(acknowledge(&w, arena), 0);
+        expect(&w, "ACKNOWLEDGE");
+        assert_int_equal(w.effects.items[0].send.slot, i);
+    }
+    assert_int_equal(acknowledge(&w, arena), 0);
+    assert_int_equal(kill_task(&w, "t"), 0);
+    expect(&w, ""); /* every slot is taken */
+    assert_int_equal(sdk_session_calls_waiting(w.session), SDK_CALL_SLOTS + 2);
+    answer_slot(&w, 7, 202);
+    expect(&w, "ACKNOWLEDGE");
+    assert_int_equal(w.effects.items[0].send.slot, 7);
+    answer_slot(&w, 9, 202);
+    expect(&w, ""); /* no acknowledgement waits, and KILL has its own slot */
+    answer_slot(&w, 9, 202);
+    expect(&w, ""); /* nothing is out in it */
+    answer_slot(&w, 0, 202);
+    expect(&w, "KILL");
+    answer_slot(&w, 3, 400);
+    expect(&w, "refused(400)");
+    answer_slot(&w, 4, 503);
+    expect(&w, "close disconnected");
+    assert_int_equal(sdk_session_calls_waiting(w.session), 0);
+    arena_free(arena);
+    deinit(&w);
+}
+
 static void test_session__calls_are_bounded_and_refused_while_disconnected(void **state)
 {
     struct world w;
@@ -825,6 +886,7 @@ int main(void)
         cmocka_unit_test(test_session__old_connections_are_not_heard),
         cmocka_unit_test(test_session__stop_keeps_the_framework),
         cmocka_unit_test(test_session__calls_keep_their_order_one_at_a_time),
+        cmocka_unit_test(test_session__acknowledgements_wait_for_nothing_but_a_slot),
         cmocka_unit_test(test_session__calls_are_bounded_and_refused_while_disconnected),
         cmocka_unit_test(test_session__invalid_calls_are_not_sent),
         cmocka_unit_test(test_session__answers_to_calls),
