@@ -373,8 +373,7 @@ void agent_executor_destroy(struct agent *a, struct agent_executor *e, int state
     agent_emit(a, AGENT_OUT_DESTROY)->destroy = arena_strdup(a->out->arena, e->container_id);
 }
 
-/* Tasks of before that the executor never got a word of. */
-static void give_up_staging(struct agent *a, struct agent_executor *e)
+void agent_executor_drop_staging(struct agent *a, struct agent_executor *e)
 {
     for (struct map_entry *it = map_first(&e->tasks); it != NULL; it = map_next(it)) {
         struct agent_task *t = map_value(it);
@@ -387,7 +386,6 @@ static void give_up_staging(struct agent *a, struct agent_executor *e)
 void agent_executor_lost(struct agent *a, struct agent_executor *e, int state, int aware_state, int reason,
                          const char *message)
 {
-    give_up_staging(a, e);
     set_cause(e, state, aware_state, reason, message);
     terminated(a, e, -1, NULL);
 }
@@ -543,8 +541,6 @@ void agent_on_container_ended(struct agent *a, const char *id, const struct laun
     if (e == NULL || !e->launched)
         return;
     cause_of_end(a, e, end);
-    if (e->recovered && end->reason == LAUNCHER_END_LOST)
-        give_up_staging(a, e);
     agent_trace(a, LOG_LEVEL_INFO, "container %s of executor %s of framework %s ended: %s", e->container_id, e->id,
                 e->framework->id, end_text(a->out->arena, end));
     terminated(a, e, end->status, end->reason == LAUNCHER_END_MEMORY ? memory_limitation(a, end) : NULL);

@@ -17,6 +17,8 @@ void agent_executor_shutdown(struct agent *a, struct agent_executor *e);
 /* Ends it now for this cause. */
 void agent_executor_destroy(struct agent *a, struct agent_executor *e, int state, int aware_state, int reason,
                             const char *message);
+/* Before agent_executor_lost: its container certainly never began, so what was not heard of is DROPPED. */
+void agent_executor_drop_staging(struct agent *a, struct agent_executor *e);
 /* Its container is known to be gone without the launcher's word (reboot, unknown to the launcher). */
 void agent_executor_lost(struct agent *a, struct agent_executor *e, int state, int aware_state, int reason,
                          const char *message);

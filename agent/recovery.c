@@ -56,6 +56,7 @@ static void each_executor(struct agent *a, void (*fn)(struct agent *a, struct ag
     }
 }
 
+/* Nobody knows any more what had begun: a task that was not heard of may have run, so it is not DROPPED. */
 static void lost_by_reboot(struct agent *a, struct agent_executor *e)
 {
     if (e->state < AGENT_EXECUTOR_TERMINATED)
@@ -65,9 +66,11 @@ static void lost_by_reboot(struct agent *a, struct agent_executor *e)
 
 static void lost_by_launcher(struct agent *a, struct agent_executor *e)
 {
-    if (e->state < AGENT_EXECUTOR_TERMINATED && !e->started)
-        agent_executor_lost(a, e, AGENT_STATE(FAILED), AGENT_STATE(FAILED), AGENT_REASON(EXECUTOR_TERMINATED),
-                            "the executor's container is gone");
+    if (e->state >= AGENT_EXECUTOR_TERMINATED || e->started)
+        return;
+    agent_executor_drop_staging(a, e); /* a container that had begun is known to the launcher until this was told */
+    agent_executor_lost(a, e, AGENT_STATE(FAILED), AGENT_STATE(FAILED), AGENT_REASON(EXECUTOR_TERMINATED),
+                        "the executor's container is gone");
 }
 
 /* A crash can leave things half way between two writes: go on where the next write would have. */

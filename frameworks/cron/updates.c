@@ -12,13 +12,15 @@ static bool is_reconciled(const Mesos__V1__TaskStatus *status)
     return status->has_reason && status->reason == MESOS__V1__TASK_STATUS__REASON__REASON_RECONCILIATION;
 }
 
-/* A launch that nothing was ever heard of, on an agent that is registered and does not know it (that is what GONE says),
- * never got there: the agent keeps what it knows of a task until that was acknowledged. UNKNOWN is no such answer: the
- * agent itself is not known any more, and the task may have run on it (facts: mesos 1.12). */
+/* A launch that nothing was ever heard of, on an agent that is registered and does not know it, never got there: the agent
+ * keeps what it knows of a task until that was acknowledged. Only the text tells that from a task that the agent knows and
+ * whose latest state is GONE. UNKNOWN is no such answer: the agent itself is not known any more, and the task may have run
+ * on it (facts: mesos 1.12). */
 static bool never_arrived(const struct task *t, const Mesos__V1__TaskStatus *status)
 {
     return t->state == TASK_CREATED && !t->is_heard && is_reconciled(status) &&
-           status->state == MESOS__V1__TASK_STATE__TASK_GONE;
+           status->state == MESOS__V1__TASK_STATE__TASK_GONE && status->message &&
+           strstr(status->message, "unknown to the agent");
 }
 
 /* TASK_DROPPED says that the task did not run. Only these reasons also say that nothing is wrong with it: others (a user

@@ -146,8 +146,8 @@ static void test_recovery__after_a_reboot_all_runs_are_over(void **state)
     rig_recovered(r);
     rig_link_up(r);
     rig_registered(r, true);
-    rig_expect(r, "recover 0\nopen\n> hello\n> reregister frameworks=1 executors=0 t1:GONE c1:DROPPED\n"
-                  "> status t1 GONE_AGENT_RESTARTED\n> status c1 DROPPED_AGENT_RESTARTED\n");
+    rig_expect(r, "recover 0\nopen\n> hello\n> reregister frameworks=1 executors=0 t1:GONE c1:GONE\n"
+                  "> status t1 GONE_AGENT_RESTARTED\n> status c1 GONE_AGENT_RESTARTED\n");
     rig_acknowledge(r, "t1");
     rig_acknowledge(r, "c1");
     assert_null(map_get(&r->disk, "framework/" RIG_FRAMEWORK));

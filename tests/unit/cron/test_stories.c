@@ -278,6 +278,7 @@ static void story__a_launch_that_never_arrived_is_made_again(void **state)
     assert_int_equal(cron_known_tasks(w.c, a, &known), 1);
     assert_string_equal(known[0].task_id, w.tasks[0].id);
     arena_free(a);
+    w.message = "Reconciliation: Task is unknown to the agent";
     world_tell(&w, &w.tasks[0], GONE, RECONCILIATION);
     assert_false(w.wants_offers); /* nothing before the end of the reconciliation */
     in = (struct kit_event){.type = KIT_EVENT_SETTLED};
@@ -292,6 +293,23 @@ static void story__a_launch_that_never_arrived_is_made_again(void **state)
     assert_int_equal(w.task_count, 3);
     world_update(&w, 0, RUNNING);
     world_tell(&w, &w.tasks[2], GONE, RECONCILIATION); /* that one ran */
+    assert_int_equal(world_ended(&w, "j", "FAILED"), 1);
+    assert_false(w.wants_offers);
+    world_deinit(&w);
+}
+
+/* The write of what the agent said failed, and after the restart the master only repeats it. */
+static void story__task_whose_latest_state_is_gone_may_have_run(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    world_job(&w, "j", "", "");
+    world_run(&w, "j");
+    world_offer(&w);
+    world_restart(&w, 1000, true);
+    w.message = "Reconciliation: Latest task state";
+    world_tell(&w, &w.tasks[0], GONE, RECONCILIATION);
     assert_int_equal(world_ended(&w, "j", "FAILED"), 1);
     assert_false(w.wants_offers);
     world_deinit(&w);
@@ -741,6 +759,7 @@ int main(void)
         cmocka_unit_test(story__what_does_not_start_in_time_has_failed),
         cmocka_unit_test(story__restarts_are_new_tasks_of_the_same_run),
         cmocka_unit_test(story__a_launch_that_never_arrived_is_made_again),
+        cmocka_unit_test(story__task_whose_latest_state_is_gone_may_have_run),
         cmocka_unit_test(story__unreachable_tasks_may_come_back),
         cmocka_unit_test(story__too_long_is_killed),
         cmocka_unit_test(story__kills_are_repeated_and_a_stopped_run_is_over),

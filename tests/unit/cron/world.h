@@ -49,6 +49,7 @@ struct world {
     struct buf published; /* "type json\n" */
     char *fatal;
     unsigned offer_number, update_number;
+    const char *message; /* of updates */
 };
 
 #define WORLD_WALL_MS 1700000000000 /* 2023-11-14T22:13:20Z */
@@ -425,6 +426,7 @@ WORLD_FN void world_tell(struct world *w, struct world_task *t, Mesos__V1__TaskS
     status.state = state;
     status.has_reason = reason >= 0;
     status.reason = (Mesos__V1__TaskStatus__Reason)reason;
+    status.message = (char *)w->message;
     status.has_uuid = 1;
     status.uuid = (ProtobufCBinaryData){sizeof(uuid), (uint8_t *)&uuid};
     t->state = state;
