@@ -5,51 +5,27 @@
  *
  * Three parts: registration of all agents; a burst of 1,000 tasks on the idle cluster (latency from the ACCEPT to its
  * TASK_RUNNING); and a run of --tasks as fast as offers come (throughput). Prints a table and `figure NAME VALUE UNIT`. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/arena.h"
 #include "common/base/check.h"
 #include "common/base/options.h"
-#include "common/base/ready.h"
 #include "common/http/client.h"
 #include "common/http/recordio.h"
 #include "common/real/loop_ev.h"
 #include "common/wire/codec.h"
-#include "common/wire/link.h"
 #include "mesos/v1/scheduler.pb-c.h"
-#include "muster/link.pb-c.h"
+#include "tests/bench/agents.h"
 
-#define CONNECTS_AT_ONCE 256
 #define BURST_TASKS 1000
 #define TASK_CPUS 0.1
 #define TASK_MEM 32.0
-
-extern char **environ;
-
-struct sim_agent {
-    struct bench *b;
-    size_t index;
-    int fd;
-    struct loop_fd *watch;
-    struct link *link;
-    char answer[1024];
-    size_t answer_len;
-    char *id;
-    bool registered;
-};
 
 struct offer {
     char *id, *agent;
@@ -65,10 +41,8 @@ struct bench {
     bool hold;
 
     struct loop *loop;
-    pid_t master;
-    uint16_t port;
-    struct sim_agent *sim;
-    size_t next_connect, registered;
+    struct bench_process master;
+    struct sim_agents *sim;
     int64_t registered_us;
 
     struct http_client *client;
@@ -91,276 +65,6 @@ struct bench {
     struct arena *arena;
 };
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-static _Noreturn void fail(struct bench *b, const char *what)
-{
-    fprintf(stderr, "scale: %s\n", what);
-    if (b->master > 0)
-        (void)kill(b->master, SIGKILL);
-    exit(1);
-}
-
-/* -- the master's process ---------------------------------------------------------------------------------------------- */
-
-static int64_t master_rss_kb(const struct bench *b)
-{
-    char path[64], line[256];
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)b->master);
-    FILE *f = fopen(path, "r");
-    int64_t kb = 0;
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-        if (strncmp(line, "VmRSS:", 6) == 0)
-            kb = strtoll(line + 6, NULL, 10);
-    if (f != NULL)
-        (void)fclose(f);
-    return kb;
-}
-
-static int64_t master_cpu_us(const struct bench *b)
-{
-    char path[64], text[1024];
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)b->master);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    if (fd >= 0)
-        (void)close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    long long user = 0, system = 0;
-    const char *p = strrchr(text, ')');
-    if (p == NULL || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lld %lld", &user, &system) != 2)
-        return 0;
-    return (user + system) * 1000000 / sysconf(_SC_CLK_TCK);
-}
-
-static void start_master(struct bench *b)
-{
-    int fds[2];
-    char variable[64], line[128] = "", log[4096], work[4096];
-    CHECK(pipe2(fds, O_CLOEXEC) == 0);
-    CHECK(snprintf(log, sizeof(log), "%s/master.log", b->dir) < (int)sizeof(log));
-    CHECK(snprintf(work, sizeof(work), "%s/master", b->dir) < (int)sizeof(work));
-    posix_spawn_file_actions_t actions;
-    CHECK(posix_spawn_file_actions_init(&actions) == 0);
-    CHECK(posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_TRUNC, 0600) == 0);
-    CHECK(posix_spawn_file_actions_adddup2(&actions, 1, 2) == 0);
-    CHECK(posix_spawn_file_actions_adddup2(&actions, fds[1], 3) == 0);
-    size_t n = 0;
-    while (environ[n] != NULL)
-        n++;
-    char **env = xcalloc(n + 2, sizeof(*env));
-    memcpy(env, environ, n * sizeof(*env));
-    (void)snprintf(variable, sizeof(variable), READY_FD_VARIABLE "=3");
-    env[n] = variable;
-    char *argv[] = {b->program, (char *)"master", (char *)"--port", (char *)"0", (char *)"--work_dir", work, NULL};
-    CHECK(posix_spawn(&b->master, b->program, &actions, NULL, argv, env) == 0);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    free(env);
-    (void)close(fds[1]);
-    size_t used = 0;
-    for (ssize_t r; used < sizeof(line) - 1 && (r = read(fds[0], line + used, sizeof(line) - 1 - used)) > 0;)
-        used += (size_t)r;
-    (void)close(fds[0]);
-    const char *colon = strrchr(line, ':');
-    if (strncmp(line, "READY ", 6) != 0 || colon == NULL)
-        fail(b, "the master did not start; see master.log in the directory");
-    b->port = (uint16_t)strtoul(colon + 1, NULL, 10);
-}
-
-/* -- simulated agents ----------------------------------------------------------------------------------------------------
- */
-
-static void connect_more(struct bench *b);
-static void agents_are_registered(struct bench *b);
-
-static void set_scalar(Mesos__V1__Value__Scalar *scalar, Mesos__V1__Resource *r, const char *name, double value)
-{
-    mesos__v1__value__scalar__init(scalar);
-    mesos__v1__resource__init(r);
-    scalar->value = value;
-    r->name = (char *)name;
-    r->type = MESOS__V1__VALUE__TYPE__SCALAR;
-    r->scalar = scalar;
-}
-
-static void send_to_master(struct sim_agent *a, const Muster__Link__AgentToMaster *m)
-{
-    if (link_send(a->link, &m->base) < 0)
-        fail(a->b, "a link was closed");
-}
-
-static void send_register(struct sim_agent *a)
-{
-    Muster__Link__AgentToMaster m = MUSTER__LINK__AGENT_TO_MASTER__INIT;
-    Muster__Link__Hello hello = MUSTER__LINK__HELLO__INIT;
-    hello.version = (char *)"bench";
-    hello.link_version = 1;
-    m.hello = &hello;
-    send_to_master(a, &m);
-    muster__link__agent_to_master__init(&m);
-    Muster__Link__Register reg = MUSTER__LINK__REGISTER__INIT;
-    Mesos__V1__AgentInfo info = MESOS__V1__AGENT_INFO__INIT;
-    Mesos__V1__Value__Scalar scalars[3];
-    Mesos__V1__Resource resources[3], *list[3] = {&resources[0], &resources[1], &resources[2]};
-    set_scalar(&scalars[0], &resources[0], "cpus", 8);
-    set_scalar(&scalars[1], &resources[1], "mem", 16384);
-    set_scalar(&scalars[2], &resources[2], "disk", 100000);
-    char host[32];
-    (void)snprintf(host, sizeof(host), "sim-%zu", a->index);
-    info.hostname = host;
-    info.has_port = 1;
-    info.port = (int32_t)(10000 + a->index);
-    info.n_resources = 3;
-    info.resources = list;
-    reg.agent_info = &info;
-    reg.version = (char *)"bench";
-    m.register_ = &reg;
-    send_to_master(a, &m);
-}
-
-static void send_update(struct sim_agent *a, Mesos__V1__FrameworkID *framework, char *task, Mesos__V1__TaskState state)
-{
-    Muster__Link__AgentToMaster m = MUSTER__LINK__AGENT_TO_MASTER__INIT;
-    Muster__Link__StatusUpdate update = MUSTER__LINK__STATUS_UPDATE__INIT;
-    Mesos__V1__TaskStatus status = MESOS__V1__TASK_STATUS__INIT;
-    Mesos__V1__TaskID id = MESOS__V1__TASK_ID__INIT;
-    Mesos__V1__AgentID agent = MESOS__V1__AGENT_ID__INIT;
-    uint8_t uuid[16] = {0};
-    uint64_t number = strtoull(task + 1, NULL, 10);
-    memcpy(uuid, &number, sizeof(number));
-    uuid[8] = (uint8_t)state; /* the acknowledgement brings it back: no state of our own */
-    id.value = task;
-    agent.value = a->id;
-    status.task_id = &id;
-    status.agent_id = &agent;
-    status.state = state;
-    status.has_source = 1;
-    status.source = MESOS__V1__TASK_STATUS__SOURCE__SOURCE_EXECUTOR;
-    status.has_timestamp = 1;
-    status.timestamp = (double)now_us() / 1e6;
-    status.has_uuid = 1;
-    status.uuid.data = uuid;
-    status.uuid.len = sizeof(uuid);
-    update.framework_id = framework;
-    update.status = &status;
-    update.has_latest_state = 1;
-    update.latest_state = state;
-    m.status_update = &update;
-    send_to_master(a, &m);
-}
-
-static void run_tasks(struct sim_agent *a, const Muster__Link__RunTasks *run)
-{
-    struct err err;
-    struct bench *b = a->b;
-    Mesos__V1__FrameworkID framework = MESOS__V1__FRAMEWORK_ID__INIT;
-    framework.value = b->framework_id;
-    for (size_t i = 0; i < run->n_tasks; i++) {
-        arena_reset(b->arena);
-        ProtobufCMessage *task =
-            wire_unpack(&mesos__v1__task_info__descriptor, run->tasks[i].data, run->tasks[i].len, b->arena, &err);
-        if (task == NULL)
-            fail(b, err.text);
-        send_update(a, &framework, ((Mesos__V1__TaskInfo *)task)->task_id->value, MESOS__V1__TASK_STATE__TASK_RUNNING);
-    }
-}
-
-static void on_link_message(void *ctx, const ProtobufCMessage *message)
-{
-    struct sim_agent *a = ctx;
-    const Muster__Link__MasterToAgent *m = (const Muster__Link__MasterToAgent *)message;
-    if (m->registered != NULL && !a->registered) {
-        a->id = xstrdup(m->registered->agent_id->value);
-        a->registered = true;
-        if (++a->b->registered == (size_t)a->b->agents)
-            agents_are_registered(a->b);
-        connect_more(a->b);
-    }
-    if (m->refused != NULL)
-        fail(a->b, m->refused->message);
-    if (m->ping != NULL) {
-        Muster__Link__AgentToMaster out = MUSTER__LINK__AGENT_TO_MASTER__INIT;
-        Muster__Link__Pong pong = MUSTER__LINK__PONG__INIT;
-        pong.sequence = m->ping->sequence;
-        out.pong = &pong;
-        send_to_master(a, &out);
-    }
-    if (m->run_tasks != NULL)
-        run_tasks(a, m->run_tasks);
-    if (m->acknowledge_update != NULL && m->acknowledge_update->uuid.len == 16 && !a->b->hold &&
-        m->acknowledge_update->uuid.data[8] == MESOS__V1__TASK_STATE__TASK_RUNNING)
-        send_update(a, m->acknowledge_update->framework_id, m->acknowledge_update->task_id->value,
-                    MESOS__V1__TASK_STATE__TASK_FINISHED);
-}
-
-static void on_link_closed(void *ctx, const char *why)
-{
-    struct sim_agent *a = ctx;
-    a->link = NULL;
-    fail(a->b, why);
-}
-
-static const struct link_callbacks link_callbacks = {.message = on_link_message, .closed = on_link_closed};
-
-static void on_agent_socket(void *ctx, int fd, unsigned ready)
-{
-    struct sim_agent *a = ctx;
-    if ((ready & LOOP_WRITE) && a->answer_len == 0) {
-        static const char request[] =
-            "GET /link HTTP/1.1\r\nHost: master\r\nConnection: Upgrade\r\nUpgrade: " LINK_PROTOCOL "\r\n\r\n";
-        if (write(fd, request, sizeof(request) - 1) != (ssize_t)(sizeof(request) - 1))
-            fail(a->b, strerror(errno));
-        loop_fd_set(a->watch, LOOP_READ);
-        return;
-    }
-    ssize_t n = read(fd, a->answer + a->answer_len, sizeof(a->answer) - 1 - a->answer_len);
-    if (n <= 0)
-        fail(a->b, n == 0 ? "the master closed a new connection" : strerror(errno));
-    a->answer_len += (size_t)n;
-    a->answer[a->answer_len] = '\0';
-    const char *end = strstr(a->answer, "\r\n\r\n");
-    if (end == NULL)
-        return;
-    if (strncmp(a->answer, "HTTP/1.1 101", 12) != 0)
-        fail(a->b, a->answer);
-    end += 4;
-    a->watch = loop_fd_remove(a->watch);
-    a->link = link_new(a->b->loop, fd, end, a->answer_len - (size_t)(end - a->answer),
-                       &muster__link__master_to_agent__descriptor, 0, &link_callbacks, a);
-    a->fd = -1;
-    send_register(a);
-}
-
-static int connect_to_master(struct bench *b)
-{
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(b->port)};
-    CHECK(inet_pton(AF_INET, "127.0.0.1", &to.sin_addr) == 1);
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        fail(b, strerror(errno));
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* only speed */
-    if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
-        fail(b, strerror(errno));
-    return fd;
-}
-
-static void connect_more(struct bench *b)
-{
-    while (b->next_connect < (size_t)b->agents && b->next_connect < b->registered + CONNECTS_AT_ONCE) {
-        struct sim_agent *a = &b->sim[b->next_connect];
-        *a = (struct sim_agent){.b = b, .index = b->next_connect++};
-        a->fd = connect_to_master(b);
-        a->watch = loop_fd_add(b->loop, a->fd, LOOP_WRITE, on_agent_socket, a);
-    }
-}
-
 /* -- the framework -------------------------------------------------------------------------------------------------------
  */
 
@@ -373,7 +77,7 @@ static void flush_calls(struct bench *b)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0)
-            fail(b, "the connection for calls broke");
+            bench_fail("the connection for calls broke");
         buf_consume(&b->call_out, (size_t)n);
     }
     loop_fd_set(b->call_watch, LOOP_READ | (buf_len(&b->call_out) > 0 ? LOOP_WRITE : 0u));
@@ -394,7 +98,7 @@ static void on_call_socket(void *ctx, int fd, unsigned ready)
     memcpy(text, b->call_tail, kept);
     ssize_t n = read(fd, text + kept, sizeof(text) - kept - 1);
     if (n == 0)
-        fail(b, "the master closed the connection for calls");
+        bench_fail("the master closed the connection for calls");
     if (n < 0)
         return;
     size_t len = kept + (size_t)n;
@@ -420,7 +124,7 @@ static void call(struct bench *b, const Mesos__V1__Scheduler__Call *c)
                         b->stream_id, size);
     uint8_t *to = rc == 0 ? buf_reserve(&b->call_out, size) : NULL;
     if (to == NULL)
-        fail(b, "calls pile up");
+        bench_fail("calls pile up");
     (void)protobuf_c_message_pack(&c->base, to); /* as many bytes as measured */
     buf_commit(&b->call_out, size);
     b->calls++;
@@ -456,8 +160,8 @@ static void fill_task(struct bench *b, Mesos__V1__TaskInfo *t, int64_t number, M
     Mesos__V1__Value__Scalar *scalars = arena_new_array(b->arena, Mesos__V1__Value__Scalar, 2);
     Mesos__V1__Resource *resources = arena_new_array(b->arena, Mesos__V1__Resource, 2);
     Mesos__V1__Resource **list = arena_new_array(b->arena, Mesos__V1__Resource *, 2);
-    set_scalar(&scalars[0], &resources[0], "cpus", TASK_CPUS);
-    set_scalar(&scalars[1], &resources[1], "mem", TASK_MEM);
+    bench_set_scalar(&scalars[0], &resources[0], "cpus", TASK_CPUS);
+    bench_set_scalar(&scalars[1], &resources[1], "mem", TASK_MEM);
     list[0] = &resources[0];
     list[1] = &resources[1];
     t->task_id = arena_new_one(b->arena, Mesos__V1__TaskID);
@@ -485,7 +189,7 @@ static void launch_on(struct bench *b, const struct offer *o, int count)
     arena_reset(b->arena);
     init_call(b, &c, &id, MESOS__V1__SCHEDULER__CALL__TYPE__ACCEPT);
     Mesos__V1__TaskInfo **list = arena_new_array(b->arena, Mesos__V1__TaskInfo *, (size_t)count);
-    int64_t now = now_us();
+    int64_t now = bench_now_us();
     offer_id.value = o->id;
     agent.value = o->agent;
     for (int i = 0; i < count; i++) {
@@ -529,8 +233,8 @@ static void begin_phase(struct bench *b, enum phase phase, int64_t target)
 {
     b->phase = phase;
     b->target = target;
-    b->phase_begin_us = now_us();
-    b->phase_cpu_us = master_cpu_us(b);
+    b->phase_begin_us = bench_now_us();
+    b->phase_cpu_us = bench_cpu_us(&b->master);
     use_offers(b);
 }
 
@@ -578,15 +282,15 @@ static void task_is_running(struct bench *b, const char *task)
     uint64_t number = strtoull(task + 1, NULL, 10);
     if ((int64_t)number >= b->launched || b->latency_us[number] != 0)
         return; /* a repeated update */
-    b->latency_us[number] = now_us() - b->sent_us[number] + 1;
+    b->latency_us[number] = bench_now_us() - b->sent_us[number] + 1;
     if (++b->running != b->target)
         return;
     if (b->phase == PHASE_BURST) {
         begin_phase(b, PHASE_RUN, BURST_TASKS + b->tasks);
     } else if (b->phase == PHASE_RUN) {
-        b->run_us = now_us() - b->phase_begin_us;
-        b->run_cpu_us = master_cpu_us(b) - b->phase_cpu_us;
-        b->rss_after_kb = master_rss_kb(b);
+        b->run_us = bench_now_us() - b->phase_begin_us;
+        b->run_cpu_us = bench_cpu_us(&b->master) - b->phase_cpu_us;
+        b->rss_after_kb = bench_memory_kb(&b->master, "VmRSS");
         b->phase = PHASE_DONE;
         loop_stop(b->loop);
     }
@@ -619,7 +323,7 @@ static int on_record(void *ctx, const void *data, size_t len)
     struct arena *arena = arena_new(0);
     ProtobufCMessage *message = wire_unpack(&mesos__v1__scheduler__event__descriptor, data, len, arena, &err);
     if (message == NULL)
-        fail(b, err.text);
+        bench_fail(err.text);
     const Mesos__V1__Scheduler__Event *e = (const Mesos__V1__Scheduler__Event *)message;
     if (e->subscribed != NULL)
         b->framework_id = xstrdup(e->subscribed->framework_id->value);
@@ -634,13 +338,13 @@ static int on_record(void *ctx, const void *data, size_t len)
         else if (s->state == MESOS__V1__TASK_STATE__TASK_FINISHED)
             b->finished++;
         else
-            fail(b, s->message ? s->message : "a task ended in another state");
+            bench_fail(s->message ? s->message : "a task ended in another state");
     }
     if (e->error != NULL)
-        fail(b, e->error->message);
+        bench_fail(e->error->message);
     /* Everybody is there once every agent is offered. */
     if (b->phase == PHASE_REGISTER && b->offer_count == (size_t)b->agents) {
-        b->rss_before_kb = master_rss_kb(b);
+        b->rss_before_kb = bench_memory_kb(&b->master, "VmRSS");
         begin_phase(b, PHASE_BURST, BURST_TASKS);
     } else if (b->phase != PHASE_REGISTER) {
         use_offers(b);
@@ -654,9 +358,9 @@ static bool on_stream_headers(void *ctx, const struct http_message *response)
     struct bench *b = ctx;
     const char *id = http_header(response, "Mesos-Stream-Id");
     if (response->status != 200 || id == NULL)
-        fail(b, "SUBSCRIBE was refused");
+        bench_fail("SUBSCRIBE was refused");
     b->stream_id = xstrdup(id);
-    b->call_fd = connect_to_master(b);
+    b->call_fd = bench_connect(b->master.port);
     b->call_watch = loop_fd_add(b->loop, b->call_fd, LOOP_READ, on_call_socket, b);
     return true;
 }
@@ -665,22 +369,24 @@ static bool on_stream_data(void *ctx, const void *data, size_t len)
 {
     struct bench *b = ctx;
     if (recordio_feed(&b->records, data, len, on_record, b) < 0)
-        fail(b, "bad RecordIO");
+        bench_fail("bad RecordIO");
     return true;
 }
 
 static void on_stream_done(void *ctx, const struct http_message *response, int error, const char *text)
 {
+    (void)ctx;
     (void)response;
     (void)error;
-    fail(ctx, text ? text : "the event stream ended");
+    bench_fail(text ? text : "the event stream ended");
 }
 
-static void agents_are_registered(struct bench *b)
+static void agents_are_registered(void *ctx)
 {
+    struct bench *b = ctx;
     static const struct http_callbacks callbacks = {
         .done = on_stream_done, .headers_done = on_stream_headers, .data = on_stream_data};
-    b->registered_us = now_us() - b->phase_begin_us;
+    b->registered_us = bench_now_us() - b->phase_begin_us;
     Mesos__V1__Scheduler__Call c = MESOS__V1__SCHEDULER__CALL__INIT;
     Mesos__V1__Scheduler__Call__Subscribe subscribe = MESOS__V1__SCHEDULER__CALL__SUBSCRIBE__INIT;
     Mesos__V1__FrameworkInfo info = MESOS__V1__FRAMEWORK_INFO__INIT;
@@ -694,7 +400,7 @@ static void agents_are_registered(struct bench *b)
     uint8_t *body = wire_pack(&c.base, &len);
     const struct http_header accept = {"Accept", "application/x-protobuf"};
     struct http_request r = {.ip = "127.0.0.1",
-                             .port = b->port,
+                             .port = b->master.port,
                              .method = "POST",
                              .target = "/api/v1/scheduler",
                              .headers = &accept,
@@ -710,8 +416,8 @@ static void on_timeout(void *ctx)
 {
     struct bench *b = ctx;
     fprintf(stderr, "scale: phase %d, %zu registered, %zu offers, %" PRId64 " launched, %" PRId64 " running\n",
-            (int)b->phase, b->registered, b->offer_count, b->launched, b->running);
-    fail(b, "not done in time");
+            (int)b->phase, sim_agents_registered(b->sim), b->offer_count, b->launched, b->running);
+    bench_fail("not done in time");
 }
 
 static const struct option_def options[] = {
@@ -743,20 +449,25 @@ int main(int argc, char **argv)
     b->arena = arena_new(0);
     buf_init(&b->call_out, 256u << 20);
     recordio_reader_init(&b->records, 64u << 20);
-    b->sim = xcalloc((size_t)b->agents, sizeof(*b->sim));
     b->sent_us = xcalloc((size_t)(b->tasks + BURST_TASKS), sizeof(int64_t));
     b->latency_us = xcalloc((size_t)(b->tasks + BURST_TASKS), sizeof(int64_t));
     b->call_fd = -1;
-    start_master(b);
+    char work[4096];
+    CHECK(snprintf(work, sizeof(work), "%s/master", b->dir) < (int)sizeof(work));
+    bench_start(&b->master, b->program, "master", b->dir, (const char *[]){"--port", "0", "--work_dir", work, NULL});
     struct loop_timer *limit = loop_timer_add(b->loop, on_timeout, b);
     loop_timer_start(limit, b->timeout_ms);
-    b->phase_begin_us = now_us();
-    connect_more(b);
+    b->phase_begin_us = bench_now_us();
+    b->sim = sim_agents_new(&(struct sim_agents_config){.loop = b->loop,
+                                                        .port = b->master.port,
+                                                        .count = (size_t)b->agents,
+                                                        .hold = b->hold,
+                                                        .registered = agents_are_registered,
+                                                        .ctx = b});
     struct loop_idle *idle = loop_before_sleep_add(b->loop, before_sleep, b);
     loop_run(b->loop);
     (void)loop_before_sleep_remove(idle);
     report(b);
-    (void)kill(b->master, SIGTERM);
-    (void)waitpid(b->master, NULL, 0); /* its end is all that matters */
+    bench_stop(&b->master);
     return b->refusals > 0;
 }
