@@ -44,6 +44,16 @@ static enum realm realm_of(const char *path)
     return REALM_READWRITE;
 }
 
+/* What ACLs say of whole endpoints; all else is asked where the objects are known (authorize.h). */
+static bool may_get(const struct auth_acls *acls, const char *path, const char *principal)
+{
+    if (strcmp(path, "/flags") == 0)
+        return auth_allows(acls, principal, AUTH_VIEW_FLAGS, NULL);
+    if (strcmp(path, "/metrics") == 0) /* the same in another form */
+        path = "/metrics/snapshot";
+    return !auth_acl_guards(path) || auth_allows(acls, principal, AUTH_GET_ENDPOINT, path);
+}
+
 bool master_access_pass(const struct master_access *a, const char *path, struct http_exchange *x,
                         const struct http_message *request)
 {
@@ -62,7 +72,12 @@ bool master_access_pass(const struct master_access *a, const char *path, struct 
         [REALM_AGENT] = a->options->authenticate_agents,
     };
     enum realm realm = realm_of(path);
-    return !is_closed[realm] || auth_gate_pass(&a->gate, names[realm], x, request);
+    if (is_closed[realm] && !auth_gate_pass(&a->gate, names[realm], x, request))
+        return false;
+    if (may_get(a->acls, path, auth_subject_of(x)->principal))
+        return true;
+    http_reply_text(x, 403, "403 Forbidden");
+    return false;
 }
 
 /* -- life ------------------------------------------------------------------------------------------------------- */

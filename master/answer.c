@@ -18,13 +18,14 @@ void master_each_task(const struct master_framework *f, enum master_task_set whi
         fn(ctx, t);
 }
 
-static void each_of_all(const struct master *m, enum master_task_set which,
+static void each_of_all(const struct master_view *v, enum master_task_set which,
                         void (*fn)(void *ctx, const struct master_task *t), void *ctx)
 {
-    for (const struct master_framework *f = m->frameworks; f != NULL; f = f->hh.next)
-        master_each_task(f, which, fn, ctx);
-    for (const struct master_framework *f = m->completed_frameworks; f != NULL; f = f->hh.next)
-        master_each_task(f, which, fn, ctx);
+    const struct master_framework *tables[] = {v->m->frameworks, v->m->completed_frameworks};
+    for (size_t i = 0; i < 2; i++)
+        for (const struct master_framework *f = tables[i]; f != NULL; f = f->hh.next)
+            if (master_sees_framework(v, f->info))
+                master_each_task(f, which, fn, ctx);
 }
 
 /* Fields of GetTasks, in the order of their numbers as Mesos writes them. */
@@ -41,6 +42,7 @@ static const struct section {
 /* -- JSON ------------------------------------------------------------------------------------------------------- */
 
 struct json_walk {
+    const struct master_view *view;
     struct json_writer *w;
     struct arena *arena;
 };
@@ -49,34 +51,36 @@ static void write_task(void *ctx, const struct master_task *t)
 {
     struct json_walk *walk = ctx;
     arena_reset(walk->arena);
+    if (!master_sees_task(walk->view, t, walk->arena))
+        return;
     wire_to_json(&master_snapshot_task(t, walk->arena)->base, walk->w);
 }
 
-static void write_tasks(const struct master *m, struct arena *arena, struct json_writer *w)
+static void write_tasks(const struct master_view *v, struct arena *arena, struct json_writer *w)
 {
     json_begin_object(w);
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        struct json_walk walk = {.w = w, .arena = arena};
+        struct json_walk walk = {.view = v, .w = w, .arena = arena};
         json_put_key(w, sections[i].name);
         json_begin_array(w);
-        each_of_all(m, sections[i].which, write_task, &walk);
+        each_of_all(v, sections[i].which, write_task, &walk);
         json_end_array(w);
     }
     json_end_object(w);
 }
 
-static void write_state(const struct master *m, struct arena *arena, struct json_writer *w)
+static void write_state(const struct master_view *v, struct arena *arena, struct json_writer *w)
 {
     json_begin_object(w);
     json_put_key(w, "get_tasks");
-    write_tasks(m, arena, w);
+    write_tasks(v, arena, w);
     arena_reset(arena);
     json_put_key(w, "get_executors");
-    wire_to_json(&master_snapshot_executors(m, arena)->base, w);
+    wire_to_json(&master_snapshot_executors(v, arena)->base, w);
     json_put_key(w, "get_frameworks");
-    wire_to_json(&master_snapshot_frameworks(m, arena)->base, w);
+    wire_to_json(&master_snapshot_frameworks(v, arena)->base, w);
     json_put_key(w, "get_agents");
-    wire_to_json(&master_snapshot_agents(m, arena)->base, w);
+    wire_to_json(&master_snapshot_agents(v->m, arena)->base, w);
     json_end_object(w);
 }
 
@@ -114,6 +118,7 @@ static void put_bytes(struct buf *out, unsigned number, struct buf *inner)
 }
 
 struct pack_walk {
+    const struct master_view *view;
     struct buf *out;
     struct arena *arena;
     unsigned number;
@@ -123,32 +128,34 @@ static void pack_task(void *ctx, const struct master_task *t)
 {
     struct pack_walk *walk = ctx;
     arena_reset(walk->arena);
+    if (!master_sees_task(walk->view, t, walk->arena))
+        return;
     put_message(walk->out, walk->number, &master_snapshot_task(t, walk->arena)->base);
 }
 
-static void pack_tasks(const struct master *m, struct arena *arena, struct buf *out)
+static void pack_tasks(const struct master_view *v, struct arena *arena, struct buf *out)
 {
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        struct pack_walk walk = {.out = out, .arena = arena, .number = sections[i].number};
-        each_of_all(m, sections[i].which, pack_task, &walk);
+        struct pack_walk walk = {.view = v, .out = out, .arena = arena, .number = sections[i].number};
+        each_of_all(v, sections[i].which, pack_task, &walk);
     }
 }
 
-static void pack_state(const struct master *m, struct arena *arena, struct buf *out)
+static void pack_state(const struct master_view *v, struct arena *arena, struct buf *out)
 {
     struct buf tasks;
     buf_init(&tasks, out->bytes_max);
-    pack_tasks(m, arena, &tasks);
+    pack_tasks(v, arena, &tasks);
     put_bytes(out, 1, &tasks);
     arena_reset(arena);
-    put_message(out, 2, &master_snapshot_executors(m, arena)->base);
-    put_message(out, 3, &master_snapshot_frameworks(m, arena)->base);
-    put_message(out, 4, &master_snapshot_agents(m, arena)->base);
+    put_message(out, 2, &master_snapshot_executors(v, arena)->base);
+    put_message(out, 3, &master_snapshot_frameworks(v, arena)->base);
+    put_message(out, 4, &master_snapshot_agents(v->m, arena)->base);
 }
 
 /* -- answers ---------------------------------------------------------------------------------------------------- */
 
-int master_answer_tasks(const struct master *m, enum wire_format format, struct arena *arena, struct buf *out)
+int master_answer_tasks(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out)
 {
     if (format == WIRE_JSON) {
         struct json_writer w;
@@ -156,12 +163,12 @@ int master_answer_tasks(const struct master *m, enum wire_format format, struct 
         json_begin_object(&w);
         json_kv_string(&w, "type", "GET_TASKS");
         json_put_key(&w, "get_tasks");
-        write_tasks(m, arena, &w);
+        write_tasks(v, arena, &w);
         json_end_object(&w);
     } else {
         struct buf tasks;
         buf_init(&tasks, out->bytes_max);
-        pack_tasks(m, arena, &tasks);
+        pack_tasks(v, arena, &tasks);
         put_tag(out, 1, 0);
         put_varint(out, MESOS__V1__MASTER__RESPONSE__TYPE__GET_TASKS);
         put_bytes(out, 13, &tasks);
@@ -169,7 +176,7 @@ int master_answer_tasks(const struct master *m, enum wire_format format, struct 
     return out->overflowed ? -ENOBUFS : 0;
 }
 
-int master_answer_state(const struct master *m, enum wire_format format, struct arena *arena, struct buf *out)
+int master_answer_state(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out)
 {
     if (format == WIRE_JSON) {
         struct json_writer w;
@@ -177,12 +184,12 @@ int master_answer_state(const struct master *m, enum wire_format format, struct 
         json_begin_object(&w);
         json_kv_string(&w, "type", "GET_STATE");
         json_put_key(&w, "get_state");
-        write_state(m, arena, &w);
+        write_state(v, arena, &w);
         json_end_object(&w);
     } else {
         struct buf state;
         buf_init(&state, out->bytes_max);
-        pack_state(m, arena, &state);
+        pack_state(v, arena, &state);
         put_tag(out, 1, 0);
         put_varint(out, MESOS__V1__MASTER__RESPONSE__TYPE__GET_STATE);
         put_bytes(out, 9, &state);
@@ -190,7 +197,7 @@ int master_answer_state(const struct master *m, enum wire_format format, struct 
     return out->overflowed ? -ENOBUFS : 0;
 }
 
-int master_answer_subscribed(const struct master *m, enum wire_format format, struct arena *arena, struct buf *out)
+int master_answer_subscribed(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out)
 {
     if (format == WIRE_JSON) {
         struct json_writer w;
@@ -200,7 +207,7 @@ int master_answer_subscribed(const struct master *m, enum wire_format format, st
         json_put_key(&w, "subscribed");
         json_begin_object(&w);
         json_put_key(&w, "get_state");
-        write_state(m, arena, &w);
+        write_state(v, arena, &w);
         json_kv_double(&w, "heartbeat_interval_seconds", MASTER_HEARTBEAT_MS / 1000.0);
         json_end_object(&w);
         json_end_object(&w);
@@ -208,7 +215,7 @@ int master_answer_subscribed(const struct master *m, enum wire_format format, st
         struct buf state, subscribed;
         buf_init(&state, out->bytes_max);
         buf_init(&subscribed, out->bytes_max);
-        pack_state(m, arena, &state);
+        pack_state(v, arena, &state);
         put_bytes(&subscribed, 1, &state);
         put_tag(&subscribed, 2, 1);
         double seconds = MASTER_HEARTBEAT_MS / 1000.0;

@@ -4,13 +4,15 @@
 #pragma once
 
 #include "common/wire/codec.h"
+#include "master/authorize.h"
 #include "master/state.h"
 
-/* Each appends a whole Response or Event. -ENOBUFS when out is too small for it. `arena` is scratch and reset on the way.
+/* Each appends a whole Response or Event. -ENOBUFS when out is too small for it. `arena` is scratch and reset on the
+ * way. Only what the reader may see.
  */
-int master_answer_tasks(const struct master *m, enum wire_format format, struct arena *arena, struct buf *out);
-int master_answer_state(const struct master *m, enum wire_format format, struct arena *arena, struct buf *out);
-int master_answer_subscribed(const struct master *m, enum wire_format format, struct arena *arena, struct buf *out);
+int master_answer_tasks(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out);
+int master_answer_state(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out);
+int master_answer_subscribed(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out);
 
 /* Calls fn for each task of a framework that is live, unreachable or completed, as `which` says. */
 enum master_task_set { MASTER_TASKS_LIVE, MASTER_TASKS_UNREACHABLE, MASTER_TASKS_COMPLETED };

@@ -6,9 +6,7 @@
 
 #include "common/base/json.h"
 #include "common/wire/codec.h"
-#include "master/quota.h"
 #include "master/shell.h"
-#include "master/weights.h"
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 26)
 
@@ -78,7 +76,8 @@ void master_shell_on_weights(struct master_shell *s, struct http_exchange *x, co
         return;
     if (is(request, "GET")) {
         struct arena *arena = http_exchange_arena(x);
-        const Mesos__V1__Master__Response__GetWeights *all = master_weights_wire(s->core, arena);
+        const struct master_view view = master_view(s->core, auth_subject_of(x)->principal);
+        const Mesos__V1__Master__Response__GetWeights *all = master_view_weights(&view, arena);
         struct buf body;
         struct json_writer w;
         buf_init(&body, ANSWER_BYTES_MAX);
@@ -120,7 +119,8 @@ void master_shell_on_quota(struct master_shell *s, struct http_exchange *x, cons
     if (!is_serving(s, x))
         return;
     if (is(request, "GET")) {
-        answer(x, &master_quota_wire(s->core, http_exchange_arena(x))->base);
+        const struct master_view view = master_view(s->core, auth_subject_of(x)->principal);
+        answer(x, &master_view_quota(&view, http_exchange_arena(x))->base);
     } else if (is(request, "POST")) {
         call.type = MESOS__V1__MASTER__CALL__TYPE__SET_QUOTA;
         call.set_quota = &set;

@@ -49,6 +49,11 @@ static void reply_end(struct reply *r)
     buf_deinit(&r->body);
 }
 
+static struct master_view view_of(const struct master_shell *s, const struct http_exchange *x)
+{
+    return master_view(s->core, auth_subject_of(x)->principal);
+}
+
 static bool is_serving(struct master_shell *s, struct http_exchange *x)
 {
     if (!s->is_serving)
@@ -83,7 +88,7 @@ static void put_agents(const struct master *m, bool with_full, const struct lega
     json_end_array(w);
 }
 
-static void put_framework_table(const struct master *m, const struct master_framework *table, const char *key,
+static void put_framework_table(const struct master_view *v, const struct master_framework *table, const char *key,
                                 const char *only, const struct legacy_summary *summary, struct json_writer *w)
 {
     struct arena *arena = arena_new((size_t)1 << 30);
@@ -91,8 +96,8 @@ static void put_framework_table(const struct master *m, const struct master_fram
     json_begin_array(w);
     for (const struct master_framework *f = table; f != NULL; f = f->hh.next) {
         arena_reset(arena);
-        if (only == NULL || strcmp(only, f->id) == 0)
-            legacy_write_framework(m, f, summary, arena, w);
+        if ((only == NULL || strcmp(only, f->id) == 0) && master_sees_framework(v, f->info))
+            legacy_write_framework(v, f, summary, arena, w);
     }
     json_end_array(w);
     arena_free(arena);
@@ -123,10 +128,11 @@ static void on_frameworks(struct master_shell *s, struct http_exchange *x, const
     if (!is_serving(s, x))
         return;
     const char *only = http_query(request, http_exchange_arena(x), "framework_id", 0);
+    const struct master_view view = view_of(s, x);
     reply_begin(&r, x, request);
     json_begin_object(&r.w);
-    put_framework_table(s->core, s->core->frameworks, "frameworks", only, NULL, &r.w);
-    put_framework_table(s->core, s->core->completed_frameworks, "completed_frameworks", only, NULL, &r.w);
+    put_framework_table(&view, s->core->frameworks, "frameworks", only, NULL, &r.w);
+    put_framework_table(&view, s->core->completed_frameworks, "completed_frameworks", only, NULL, &r.w);
     put_empty_array(&r.w, "unregistered_frameworks");
     json_end_object(&r.w);
     reply_end(&r);
@@ -137,6 +143,7 @@ static void on_state_summary(struct master_shell *s, struct http_exchange *x, co
     struct reply r;
     if (!is_serving(s, x))
         return;
+    const struct master_view view = view_of(s, x);
     struct legacy_summary *summary = legacy_summary_new(s->core);
     reply_begin(&r, x, request);
     json_begin_object(&r.w);
@@ -144,7 +151,7 @@ static void on_state_summary(struct master_shell *s, struct http_exchange *x, co
     if (s->options->cluster != NULL)
         json_kv_string(&r.w, "cluster", s->options->cluster);
     put_agents(s->core, false, summary, NULL, &r.w);
-    put_framework_table(s->core, s->core->frameworks, "frameworks", NULL, summary, &r.w);
+    put_framework_table(&view, s->core->frameworks, "frameworks", NULL, summary, &r.w);
     json_end_object(&r.w);
     reply_end(&r);
     legacy_summary_free(summary);
@@ -215,13 +222,15 @@ static void on_state(struct master_shell *s, struct http_exchange *x, const stru
     struct reply r;
     if (!is_serving(s, x))
         return;
+    const struct master_view view = view_of(s, x);
     reply_begin(&r, x, request);
     json_begin_object(&r.w);
     put_state_head(s, &r.w);
-    put_flags(s, &r.w);
+    if (auth_allows(s->access.acls, auth_subject_of(x)->principal, AUTH_VIEW_FLAGS, NULL))
+        put_flags(s, &r.w);
     put_agents(s->core, false, NULL, NULL, &r.w);
-    put_framework_table(s->core, s->core->frameworks, "frameworks", NULL, NULL, &r.w);
-    put_framework_table(s->core, s->core->completed_frameworks, "completed_frameworks", NULL, NULL, &r.w);
+    put_framework_table(&view, s->core->frameworks, "frameworks", NULL, NULL, &r.w);
+    put_framework_table(&view, s->core->completed_frameworks, "completed_frameworks", NULL, NULL, &r.w);
     put_empty_array(&r.w, "orphan_tasks");
     put_empty_array(&r.w, "unregistered_frameworks");
     json_end_object(&r.w);
@@ -234,12 +243,17 @@ struct task_pick {
     const struct master_task **items;
     size_t count, capacity;
     const char *only;
+    const struct master_view *view;
+    struct arena *scratch;
 };
 
 static void pick_task(void *ctx, const struct master_task *t)
 {
     struct task_pick *p = ctx;
     if (p->only != NULL && strcmp(p->only, t->id) != 0)
+        return;
+    arena_reset(p->scratch);
+    if (!master_sees_task(p->view, t, p->scratch))
         return;
     if (p->count == p->capacity) {
         p->capacity = p->capacity ? p->capacity * 2 : 256;
@@ -263,12 +277,13 @@ static void on_tasks(struct master_shell *s, struct http_exchange *x, const stru
         return;
     struct arena *arena = http_exchange_arena(x), *scratch = arena_new(0);
     const char *framework = http_query(request, arena, "framework_id", 0), *order = http_query(request, arena, "order", 0);
-    struct task_pick p = {.only = http_query(request, arena, "task_id", 0)};
+    const struct master_view view = view_of(s, x);
+    struct task_pick p = {.only = http_query(request, arena, "task_id", 0), .view = &view, .scratch = scratch};
     const struct master_framework *tables[] = {s->core->frameworks, s->core->completed_frameworks};
     for (size_t i = 0; i < 2; i++)
         for (const struct master_framework *f = tables[i]; f != NULL; f = f->hh.next)
             for (int set = MASTER_TASKS_LIVE; set <= MASTER_TASKS_COMPLETED; set++)
-                if (framework == NULL || strcmp(framework, f->id) == 0)
+                if ((framework == NULL || strcmp(framework, f->id) == 0) && master_sees_framework(&view, f->info))
                     master_each_task(f, (enum master_task_set)set, pick_task, &p);
     size_t offset = number_query(request, arena, "offset", 0), limit = number_query(request, arena, "limit", 100);
     bool is_ascending = order != NULL && strcmp(order, "asc") == 0;
@@ -298,8 +313,10 @@ static void on_roles(struct master_shell *s, struct http_exchange *x, const stru
     json_begin_object(&r.w);
     json_put_key(&r.w, "roles");
     json_begin_array(&r.w);
+    const struct master_view view = view_of(s, x);
     for (const struct master_role *role = s->core->roles; role != NULL; role = role->hh.next)
-        legacy_write_role(role, &r.w);
+        if (master_sees_role(&view, role->name))
+            legacy_write_role(role, &r.w);
     json_end_array(&r.w);
     json_end_object(&r.w);
     reply_end(&r);

@@ -11,10 +11,8 @@
 #include "common/http/recordio.h"
 #include "common/wire/mesos_version.h"
 #include "master/answer.h"
-#include "master/quota.h"
 #include "master/shell.h"
 #include "master/snapshot.h"
-#include "master/weights.h"
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 31)
 #define SNAPSHOT_BYTES_MAX ((size_t)1 << 32)
@@ -39,6 +37,7 @@ static void reply_message(struct http_exchange *x, enum wire_format format, cons
 
 struct question {
     struct master_shell *s;
+    const struct master_view *view;
     struct arena *arena; /* of this answer alone */
     const Mesos__V1__Master__Call *call;
     Mesos__V1__Master__Response *response;
@@ -132,12 +131,12 @@ static void get_agents(struct question *q)
 
 static void get_frameworks(struct question *q)
 {
-    q->response->get_frameworks = master_snapshot_frameworks(q->s->core, q->arena);
+    q->response->get_frameworks = master_snapshot_frameworks(q->view, q->arena);
 }
 
 static void get_executors(struct question *q)
 {
-    q->response->get_executors = master_snapshot_executors(q->s->core, q->arena);
+    q->response->get_executors = master_snapshot_executors(q->view, q->arena);
 }
 
 static void get_operations(struct question *q)
@@ -148,18 +147,18 @@ static void get_operations(struct question *q)
 
 static void get_roles(struct question *q)
 {
-    q->response->get_roles = master_snapshot_roles(q->s->core, q->arena);
+    q->response->get_roles = master_snapshot_roles(q->view, q->arena);
 }
 
 static void get_weights(struct question *q)
 {
-    q->response->get_weights = master_weights_wire(q->s->core, q->arena);
+    q->response->get_weights = master_view_weights(q->view, q->arena);
 }
 
 static void get_quota(struct question *q)
 {
     NEW(q, Mesos__V1__Master__Response__GetQuota, body, mesos__v1__master__response__get_quota);
-    body->status = master_quota_wire(q->s->core, q->arena);
+    body->status = master_view_quota(q->view, q->arena);
     q->response->get_quota = body;
 }
 
@@ -194,14 +193,15 @@ static const struct {
     {MESOS__V1__MASTER__CALL__TYPE__GET_MASTER, MESOS__V1__MASTER__RESPONSE__TYPE__GET_MASTER, get_master},
 };
 
-static bool answer_question(struct master_shell *s, struct http_exchange *x, enum wire_format format,
-                            const Mesos__V1__Master__Call *call)
+static bool answer_question(struct master_shell *s, const struct master_view *view, struct http_exchange *x,
+                            enum wire_format format, const Mesos__V1__Master__Call *call)
 {
     for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
         if (questions[i].call != call->type)
             continue;
         Mesos__V1__Master__Response response = MESOS__V1__MASTER__RESPONSE__INIT;
-        struct question q = {.s = s, .arena = arena_new(SNAPSHOT_BYTES_MAX), .call = call, .response = &response};
+        struct question q = {
+            .s = s, .view = view, .arena = arena_new(SNAPSHOT_BYTES_MAX), .call = call, .response = &response};
         response.has_type = true;
         response.type = questions[i].response;
         questions[i].fill(&q);
@@ -212,13 +212,14 @@ static bool answer_question(struct master_shell *s, struct http_exchange *x, enu
     return false;
 }
 
-static void answer_large(struct master_shell *s, struct http_exchange *x, enum wire_format format,
-                         int (*fill)(const struct master *m, enum wire_format format, struct arena *arena, struct buf *out))
+static void answer_large(const struct master_view *view, struct http_exchange *x, enum wire_format format,
+                         int (*fill)(const struct master_view *v, enum wire_format format, struct arena *arena,
+                                     struct buf *out))
 {
     struct buf body;
     buf_init(&body, ANSWER_BYTES_MAX);
     struct arena *arena = arena_new(SNAPSHOT_BYTES_MAX);
-    reply_buf(x, format, &body, fill(s->core, format, arena, &body));
+    reply_buf(x, format, &body, fill(view, format, arena, &body));
     arena_free(arena);
 }
 
@@ -244,6 +245,7 @@ static void forget_observer(struct master_shell_observer *o)
 {
     o->shell->observer_count--;
     list_remove(&o->node);
+    free(o->principal);
     free(o);
 }
 
@@ -265,13 +267,14 @@ static void close_oldest(struct master_shell *s)
     http_stream_end(x);
 }
 
-static void subscribe(struct master_shell *s, struct http_exchange *x, enum wire_format format)
+static void subscribe(struct master_shell *s, const struct master_view *view, struct http_exchange *x,
+                      enum wire_format format)
 {
     struct buf message, record;
     struct arena *arena = arena_new(SNAPSHOT_BYTES_MAX);
     buf_init(&message, ANSWER_BYTES_MAX);
     buf_init(&record, ANSWER_BYTES_MAX + 32);
-    int r = master_answer_subscribed(s->core, format, arena, &message);
+    int r = master_answer_subscribed(view, format, arena, &message);
     arena_free(arena);
     if (r == 0)
         r = recordio_append(&record, buf_data(&message), buf_len(&message));
@@ -287,6 +290,9 @@ static void subscribe(struct master_shell *s, struct http_exchange *x, enum wire
     o->shell = s;
     o->exchange = x;
     o->format = format;
+    const char *principal = auth_subject_of(x)->principal;
+    o->principal = principal != NULL ? xstrdup(principal) : NULL;
+    o->view = master_view(s->core, o->principal);
     list_push_back(&s->observers, &o->node);
     s->observer_count++;
     http_stream_begin(x, 200, wire_media_type(format), buf_len(&record) + MASTER_STREAM_BYTES_MAX);
@@ -302,12 +308,14 @@ static void subscribe(struct master_shell *s, struct http_exchange *x, enum wire
     tell_count(s);
 }
 
-void master_shell_observers_send(struct master_shell *s, const Mesos__V1__Master__Event *event)
+void master_shell_observers_send(struct master_shell *s, const struct master_effect *e)
 {
     list_for_each(it, &s->observers)
     {
         struct master_shell_observer *o = container_of(it, struct master_shell_observer, node);
-        if (!o->is_broken && !master_shell_write_record(s, o->exchange, o->format, &event->base))
+        if (o->is_broken || !master_sees_event(&o->view, e))
+            continue;
+        if (!master_shell_write_record(s, o->exchange, o->format, &e->operator_event->base))
             o->is_broken = true; /* the reader must not go on as if it had seen everything */
     }
 }
@@ -351,21 +359,24 @@ void master_shell_on_operator(struct master_shell *s, struct http_exchange *x, c
     }
     if (!master_shell_accept(x, request, &format))
         return;
-    if (call->type == MESOS__V1__MASTER__CALL__TYPE__GET_TASKS) {
-        answer_large(s, x, format, master_answer_tasks);
+    const char *principal = auth_subject_of(x)->principal;
+    struct master_view view = master_view(s->core, principal);
+    if (!master_may_operate(s->core, principal, call)) {
+        http_reply_text(x, 403, "403 Forbidden");
+    } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__GET_TASKS) {
+        answer_large(&view, x, format, master_answer_tasks);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__GET_STATE) {
-        answer_large(s, x, format, master_answer_state);
+        answer_large(&view, x, format, master_answer_state);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__SUBSCRIBE) {
-        subscribe(s, x, format);
+        subscribe(s, &view, x, format);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__SET_LOGGING_LEVEL) {
         set_logging_level(s, x, call->set_logging_level);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__LIST_FILES ||
                call->type == MESOS__V1__MASTER__CALL__TYPE__READ_FILE) {
         http_reply_text(x, 404, "The master has no such file"); /* its log goes to its standard error */
-    } else if (!answer_question(s, x, format, call)) {
-        struct master_event in = {
-            .type = MASTER_EVENT_OPERATOR_CALL,
-            .operator_call = {.request = ++s->next_id, .principal = auth_subject_of(x)->principal, .call = call}};
+    } else if (!answer_question(s, &view, x, format, call)) {
+        struct master_event in = {.type = MASTER_EVENT_OPERATOR_CALL,
+                                  .operator_call = {.request = ++s->next_id, .principal = principal, .call = call}};
         master_shell_step_request(s, &in, in.operator_call.request, x);
     }
 }

@@ -142,7 +142,10 @@ struct master_effect {
             const struct store_write *writes;
             size_t count;
         } store;
-        const Mesos__V1__Master__Event *operator_event;
+        struct {
+            const Mesos__V1__Master__Event *operator_event;
+            const char *framework_user, *task_user; /* whom it is about: not all may see them; NULL: nobody */
+        };
         struct {
             bool warning;
             const char *text;

@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/base/text.h"
 #include "master/allocator.h"
+#include "master/authorize.h"
 #include "master/calls.h"
 #include "master/offers.h"
 #include "master/registry.h"
@@ -207,6 +208,9 @@ static const char *check_subscription(struct master *m, const char *principal,
     }
     if (s->offer_constraints != NULL && s->offer_constraints->n_role_constraints > 0)
         return "offer constraints are not supported by this master";
+    const char *forbidden = master_forbidden_role(m, info, principal != NULL ? principal : info->principal);
+    if (forbidden != NULL)
+        return arena_printf(m->out->arena, "Not authorized to use role '%.300s'", forbidden);
     if (info->id == NULL)
         return NULL;
     if (master_framework_find_completed(m, info->id->value) != NULL)
@@ -367,6 +371,11 @@ void master_frameworks_on_update(struct master *m, struct master_framework *f, r
     as_subscribe.n_suppressed_roles = call->update_framework->n_suppressed_roles;
     as_subscribe.suppressed_roles = call->update_framework->suppressed_roles;
     as_subscribe.offer_constraints = call->update_framework->offer_constraints;
+    const char *forbidden = master_forbidden_role(m, info, f->info->principal);
+    if (forbidden != NULL) {
+        master_reply(m, request, 403, "Not authorized to use role '%.300s'", forbidden);
+        return;
+    }
     const char *why = check_subscription(m, NULL, &as_subscribe);
     if (why == NULL && strcmp(info->user, f->info->user) != 0)
         why = "FrameworkInfo.user must not change";

@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "master/allocator.h"
+#include "master/authorize.h"
 #include "master/offers.h"
 #include "master/roles.h"
 #include "master/send.h"
@@ -280,6 +281,13 @@ static void launch(struct accept *x, const Mesos__V1__Offer__Operation *op)
     size_t run_bytes = 0;
     for (size_t i = 0; i < n; i++) {
         size_t bytes = protobuf_c_message_get_packed_size(&tasks[i]->base);
+        const char *forbidden = master_forbidden_user(x->m, x->f->info, tasks[i], NULL);
+        if (forbidden != NULL) {
+            send_task_failure(x->m, x->f, tasks[i], MESOS__V1__TASK_STATE__TASK_ERROR,
+                              MESOS__V1__TASK_STATUS__REASON__REASON_TASK_UNAUTHORIZED,
+                              arena_printf(x->m->out->arena, "Not authorized to launch as user '%.300s'", forbidden));
+            continue;
+        }
         const char *why = op->id != NULL ? "LAUNCH takes no operation id" : NULL;
         if (why == NULL && bytes > TASK_BYTES_MAX)
             why = arena_printf(x->m->out->arena, "the task has more than %u bytes", TASK_BYTES_MAX);
@@ -376,9 +384,24 @@ static const char *launch_whole_group(struct accept *x, const Mesos__V1__Offer__
     return NULL;
 }
 
+/* The first user that a task of the group may not run as. */
+static const char *forbidden_in_group(struct accept *x, const Mesos__V1__Offer__Operation__LaunchGroup *group)
+{
+    const char *user = NULL;
+    for (size_t i = 0; group != NULL && user == NULL && i < group->task_group->n_tasks; i++)
+        user = master_forbidden_user(x->m, x->f->info, group->task_group->tasks[i], group->executor);
+    return user;
+}
+
 static void launch_group(struct accept *x, const Mesos__V1__Offer__Operation *op)
 {
-    const char *why;
+    const char *why, *forbidden = forbidden_in_group(x, op->launch_group);
+    if (forbidden != NULL) {
+        fail_all(x->m, x->f, op, MESOS__V1__TASK_STATE__TASK_ERROR,
+                 MESOS__V1__TASK_STATUS__REASON__REASON_TASK_GROUP_UNAUTHORIZED,
+                 arena_printf(x->m->out->arena, "Not authorized to launch as user '%.300s'", forbidden));
+        return;
+    }
     if (op->id != NULL)
         why = "LAUNCH_GROUP takes no operation id";
     else

@@ -402,6 +402,7 @@ static void put_offer(const struct master *m, const struct master_offer *o, stru
 }
 
 struct task_walk {
+    const struct master_view *view;
     struct json_writer *w;
     struct arena *arena;
 };
@@ -410,13 +411,14 @@ static void put_task(void *ctx, const struct master_task *t)
 {
     struct task_walk *walk = ctx;
     arena_reset(walk->arena);
-    legacy_write_task(t, walk->arena, walk->w);
+    if (master_sees_task(walk->view, t, walk->arena))
+        legacy_write_task(t, walk->arena, walk->w);
 }
 
-static void put_tasks(const struct master_framework *f, enum master_task_set which, const char *key, struct arena *arena,
-                      struct json_writer *w)
+static void put_tasks(const struct master_view *v, const struct master_framework *f, enum master_task_set which,
+                      const char *key, struct arena *arena, struct json_writer *w)
 {
-    struct task_walk walk = {.w = w, .arena = arena};
+    struct task_walk walk = {.view = v, .w = w, .arena = arena};
     json_put_key(w, key);
     json_begin_array(w);
     master_each_task(f, which, put_task, &walk);
@@ -456,7 +458,7 @@ static void put_framework_roles(const struct master_framework *f, struct json_wr
     json_end_array(w);
 }
 
-static void put_framework_rest(const struct master *m, const struct master_framework *f, struct arena *arena,
+static void put_framework_rest(const struct master_view *v, const struct master_framework *f, struct arena *arena,
                                struct json_writer *w)
 {
     const Mesos__V1__FrameworkInfo *info = f->info;
@@ -474,18 +476,21 @@ static void put_framework_rest(const struct master *m, const struct master_frame
     if (f->reregistered_ms != 0)
         kv_seconds(w, "reregistered_time", f->reregistered_ms);
     put_framework_roles(f, w);
-    put_tasks(f, MASTER_TASKS_LIVE, "tasks", arena, w);
-    put_tasks(f, MASTER_TASKS_UNREACHABLE, "unreachable_tasks", arena, w);
-    put_tasks(f, MASTER_TASKS_COMPLETED, "completed_tasks", arena, w);
+    put_tasks(v, f, MASTER_TASKS_LIVE, "tasks", arena, w);
+    put_tasks(v, f, MASTER_TASKS_UNREACHABLE, "unreachable_tasks", arena, w);
+    put_tasks(v, f, MASTER_TASKS_COMPLETED, "completed_tasks", arena, w);
     json_put_key(w, "offers");
     json_begin_array(w);
     for (const struct list *it = f->offers.next; it != &f->offers; it = it->next)
-        put_offer(m, container_of(it, struct master_offer, framework_node), arena, w);
+        put_offer(v->m, container_of(it, struct master_offer, framework_node), arena, w);
     json_end_array(w);
     json_put_key(w, "executors");
     json_begin_array(w);
-    for (const struct list *it = f->executors.next; it != &f->executors; it = it->next)
-        put_executor(container_of(it, struct master_executor, framework_node), arena, w);
+    for (const struct list *it = f->executors.next; it != &f->executors; it = it->next) {
+        const struct master_executor *e = container_of(it, struct master_executor, framework_node);
+        if (master_sees_executor(v, e, arena))
+            put_executor(e, arena, w);
+    }
     json_end_array(w);
     put_labels(w, info->labels);
     json_put_key(w, "offer_constraints");
@@ -493,13 +498,13 @@ static void put_framework_rest(const struct master *m, const struct master_frame
     json_end_object(w);
 }
 
-void legacy_write_framework(const struct master *m, const struct master_framework *f, const struct legacy_summary *summary,
-                            struct arena *arena, struct json_writer *w)
+void legacy_write_framework(const struct master_view *v, const struct master_framework *f,
+                            const struct legacy_summary *summary, struct arena *arena, struct json_writer *w)
 {
     json_begin_object(w);
     put_framework_head(f, w);
     if (summary == NULL) {
-        put_framework_rest(m, f, arena, w);
+        put_framework_rest(v, f, arena, w);
     } else {
         const struct summary_framework *s = map_get(&summary->frameworks, f->id);
         put_counts(w, f->state_counts);

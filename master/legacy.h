@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/base/json.h"
+#include "master/authorize.h"
 #include "master/state.h"
 
 /* Tasks per state and who runs where, over everything that is still remembered; for /state-summary. */
@@ -15,8 +16,8 @@ struct legacy_summary *legacy_summary_free(struct legacy_summary *s);
 void legacy_write_agent(const struct master_agent *a, bool with_full, const struct legacy_summary *summary,
                         struct json_writer *w);
 void legacy_write_recovered_agent(const struct master_agent *a, struct json_writer *w);
-/* summary: NULL for everything with its tasks, else the short form. */
-void legacy_write_framework(const struct master *m, const struct master_framework *f, const struct legacy_summary *summary,
-                            struct arena *arena, struct json_writer *w);
+/* summary: NULL for everything with those of its tasks that the reader may see, else the short form. */
+void legacy_write_framework(const struct master_view *v, const struct master_framework *f,
+                            const struct legacy_summary *summary, struct arena *arena, struct json_writer *w);
 void legacy_write_task(const struct master_task *t, struct arena *arena, struct json_writer *w);
 void legacy_write_role(const struct master_role *r, struct json_writer *w);

@@ -11,6 +11,7 @@
 #include "common/wire/mesos_version.h"
 #include "master/agents.h"
 #include "master/allocator.h"
+#include "master/authorize.h"
 #include "master/calls.h"
 #include "master/departed.h"
 #include "master/frameworks.h"
@@ -205,7 +206,10 @@ static int dispatch(struct master *m, const struct master_event *in)
         master_frameworks_on_pressure(m, in->stream_pressure.stream, in->stream_pressure.on);
         return 0;
     case MASTER_EVENT_OPERATOR_CALL:
-        master_on_operator_call(m, in);
+        if (master_may_operate(m, in->operator_call.principal, in->operator_call.call))
+            master_on_operator_call(m, in);
+        else
+            master_reply(m, in->operator_call.request, 403, "403 Forbidden");
         return 0;
     case MASTER_EVENT_OBSERVERS:
         m->observer_count = in->observers.count;

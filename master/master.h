@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/auth/acl.h"
 #include "common/base/err.h"
 #include "master/event.h"
 
@@ -29,6 +30,7 @@ struct master_config {
     const char *weights;                   /* "role=weight,..." or NULL */
     const char *roles;                     /* white list "a,b" or NULL */
     bool root_submissions;
+    const struct auth_acls *acls;               /* borrowed as long as the master lives; NULL: everything is allowed */
     size_t max_completed_frameworks;            /* 50 */
     size_t max_completed_tasks_per_framework;   /* 1000 */
     size_t max_unreachable_tasks_per_framework; /* 1000 */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/base/check.h"
+#include "master/authorize.h"
 
 Mesos__V1__FrameworkID *master_wire_framework_id(struct master *m, const char *value)
 {
@@ -194,4 +195,14 @@ Mesos__V1__Master__Event *master_send_observers(struct master *m, Mesos__V1__Mas
     event->type = type;
     master_effects_push(m->out, MASTER_EFFECT_OPERATOR_EVENT)->operator_event = event;
     return event;
+}
+
+void master_send_observers_about(struct master *m, const struct master_framework *f, const struct master_task *t)
+{
+    if (m->config.acls == NULL)
+        return; /* everybody sees everything */
+    struct master_effect *e = &m->out->items[m->out->count - 1];
+    CHECK(e->type == MASTER_EFFECT_OPERATOR_EVENT);
+    e->framework_user = arena_strdup(m->out->arena, f->info->user); /* it may be freed now */
+    e->task_user = t != NULL ? arena_strdup(m->out->arena, master_task_user(t, m->out->arena)) : NULL;
 }

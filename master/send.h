@@ -47,3 +47,5 @@ void master_fatal(struct master *m, const char *fmt, ...) __attribute__((format(
 
 /* NULL when nobody watches; else an event for all operator streams. */
 Mesos__V1__Master__Event *master_send_observers(struct master *m, Mesos__V1__Master__Event__Type type);
+/* The event that was made last is about this framework, and this task of it (or NULL): not all may see them. */
+void master_send_observers_about(struct master *m, const struct master_framework *f, const struct master_task *t);

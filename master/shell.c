@@ -119,7 +119,7 @@ static void carry_out(struct master_shell *s, const struct master_effect *e)
         store(s, e);
         break;
     case MASTER_EFFECT_OPERATOR_EVENT:
-        master_shell_observers_send(s, e->operator_event);
+        master_shell_observers_send(s, e);
         break;
     case MASTER_EFFECT_TRACE:
         if (e->trace.warning)
@@ -231,7 +231,8 @@ static void on_heartbeat(void *ctx)
     Mesos__V1__Master__Event event = MESOS__V1__MASTER__EVENT__INIT;
     event.has_type = true;
     event.type = MESOS__V1__MASTER__EVENT__TYPE__HEARTBEAT;
-    master_shell_observers_send(s, &event);
+    struct master_effect effect = {.type = MASTER_EFFECT_OPERATOR_EVENT, .operator_event = &event};
+    master_shell_observers_send(s, &effect);
     if (s->observer_count > 0)
         loop_timer_start(s->heartbeat, MASTER_HEARTBEAT_MS);
 }
@@ -356,6 +357,7 @@ static int make_core(struct master_shell *s, struct err *err)
     config.weights = o->weights;
     config.roles = o->roles;
     config.root_submissions = o->root_submissions;
+    config.acls = s->access.acls;
     config.max_completed_frameworks = (size_t)o->max_completed_frameworks;
     config.max_completed_tasks_per_framework = (size_t)o->max_completed_tasks_per_framework;
     config.max_unreachable_tasks_per_framework = (size_t)o->max_unreachable_tasks_per_framework;

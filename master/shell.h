@@ -17,6 +17,7 @@
 #include "common/wire/codec.h"
 #include "common/wire/link.h"
 #include "master/access.h"
+#include "master/authorize.h"
 #include "master/event.h"
 #include "master/master.h"
 #include "master/options.h"
@@ -61,7 +62,9 @@ struct master_shell_observer {
     struct master_shell *shell;
     struct http_exchange *exchange;
     enum wire_format format;
-    bool is_broken; /* as of streams */
+    struct master_view view;
+    char *principal; /* of view; NULL: nobody in particular */
+    bool is_broken;  /* as of streams */
 };
 
 struct master_shell {
@@ -149,7 +152,7 @@ void master_shell_streams_free(struct master_shell *s);
 /* -- api_operator.c --------------------------------------------------------------------------------------------- */
 
 void master_shell_on_operator(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
-void master_shell_observers_send(struct master_shell *s, const Mesos__V1__Master__Event *event);
+void master_shell_observers_send(struct master_shell *s, const struct master_effect *e);
 void master_shell_observers_end_broken(struct master_shell *s);
 void master_shell_observers_free(struct master_shell *s);
 

@@ -45,8 +45,9 @@ Mesos__V1__Task *master_snapshot_task(const struct master_task *t, struct arena 
     return task;
 }
 
-Mesos__V1__Master__Response__GetTasks *master_snapshot_tasks(const struct master *m, struct arena *arena)
+Mesos__V1__Master__Response__GetTasks *master_snapshot_tasks(const struct master_view *v, struct arena *arena)
 {
+    const struct master *m = v->m;
     size_t live = 0, unreachable = 0, completed = 0;
     const struct master_framework *tables[] = {m->frameworks, m->completed_frameworks};
     for (size_t i = 0; i < 2; i++) {
@@ -63,13 +64,19 @@ Mesos__V1__Master__Response__GetTasks *master_snapshot_tasks(const struct master
     out->completed_tasks = arena_new_array(arena, Mesos__V1__Task *, completed);
     for (size_t i = 0; i < 2; i++) {
         for (const struct master_framework *f = tables[i]; f != NULL; f = f->hh.next) {
+            if (!master_sees_framework(v, f->info))
+                continue;
             for (const struct master_task *t = f->tasks; t != NULL; t = t->hh.next)
-                out->tasks[out->n_tasks++] = master_snapshot_task(t, arena);
+                if (master_sees_task(v, t, arena))
+                    out->tasks[out->n_tasks++] = master_snapshot_task(t, arena);
             for (const struct master_task *t = f->unreachable; t != NULL; t = t->hh.next)
-                out->unreachable_tasks[out->n_unreachable_tasks++] = master_snapshot_task(t, arena);
-            for (const struct list *it = f->completed.next; it != &f->completed; it = it->next)
-                out->completed_tasks[out->n_completed_tasks++] =
-                    master_snapshot_task(container_of(it, struct master_task, node), arena);
+                if (master_sees_task(v, t, arena))
+                    out->unreachable_tasks[out->n_unreachable_tasks++] = master_snapshot_task(t, arena);
+            for (const struct list *it = f->completed.next; it != &f->completed; it = it->next) {
+                const struct master_task *t = container_of(it, struct master_task, node);
+                if (master_sees_task(v, t, arena))
+                    out->completed_tasks[out->n_completed_tasks++] = master_snapshot_task(t, arena);
+            }
         }
     }
     return out;
@@ -196,8 +203,9 @@ Mesos__V1__Master__Response__GetAgents *master_snapshot_agents(const struct mast
     return out;
 }
 
-Mesos__V1__Master__Response__GetExecutors *master_snapshot_executors(const struct master *m, struct arena *arena)
+Mesos__V1__Master__Response__GetExecutors *master_snapshot_executors(const struct master_view *v, struct arena *arena)
 {
+    const struct master *m = v->m;
     Mesos__V1__Master__Response__GetExecutors *out = arena_new_one(arena, Mesos__V1__Master__Response__GetExecutors);
     mesos__v1__master__response__get_executors__init(out);
     size_t count = 0;
@@ -206,6 +214,8 @@ Mesos__V1__Master__Response__GetExecutors *master_snapshot_executors(const struc
     out->executors = arena_new_array(arena, Mesos__V1__Master__Response__GetExecutors__Executor *, count);
     for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next) {
         for (const struct master_executor *e = a->executors; e != NULL; e = e->hh.next) {
+            if (!master_sees_framework(v, e->framework->info) || !master_sees_executor(v, e, arena))
+                continue;
             Mesos__V1__Master__Response__GetExecutors__Executor *item =
                 arena_new_one(arena, Mesos__V1__Master__Response__GetExecutors__Executor);
             mesos__v1__master__response__get_executors__executor__init(item);
@@ -250,8 +260,9 @@ master_snapshot_framework(const struct master *m, const struct master_framework 
     return out;
 }
 
-Mesos__V1__Master__Response__GetFrameworks *master_snapshot_frameworks(const struct master *m, struct arena *arena)
+Mesos__V1__Master__Response__GetFrameworks *master_snapshot_frameworks(const struct master_view *v, struct arena *arena)
 {
+    const struct master *m = v->m;
     Mesos__V1__Master__Response__GetFrameworks *out = arena_new_one(arena, Mesos__V1__Master__Response__GetFrameworks);
     mesos__v1__master__response__get_frameworks__init(out);
     out->frameworks =
@@ -259,9 +270,11 @@ Mesos__V1__Master__Response__GetFrameworks *master_snapshot_frameworks(const str
     out->completed_frameworks = arena_new_array(arena, Mesos__V1__Master__Response__GetFrameworks__Framework *,
                                                 HASH_COUNT(m->completed_frameworks));
     for (const struct master_framework *f = m->frameworks; f != NULL; f = f->hh.next)
-        out->frameworks[out->n_frameworks++] = master_snapshot_framework(m, f, arena);
+        if (master_sees_framework(v, f->info))
+            out->frameworks[out->n_frameworks++] = master_snapshot_framework(m, f, arena);
     for (const struct master_framework *f = m->completed_frameworks; f != NULL; f = f->hh.next)
-        out->completed_frameworks[out->n_completed_frameworks++] = master_snapshot_framework(m, f, arena);
+        if (master_sees_framework(v, f->info))
+            out->completed_frameworks[out->n_completed_frameworks++] = master_snapshot_framework(m, f, arena);
     return out;
 }
 
@@ -274,12 +287,15 @@ static size_t amounts_to_wire(const struct quantities *q, struct arena *arena, M
     return to_wire(sum, RESOURCE_POST_REFINEMENT, arena, out);
 }
 
-Mesos__V1__Master__Response__GetRoles *master_snapshot_roles(const struct master *m, struct arena *arena)
+Mesos__V1__Master__Response__GetRoles *master_snapshot_roles(const struct master_view *v, struct arena *arena)
 {
+    const struct master *m = v->m;
     Mesos__V1__Master__Response__GetRoles *out = arena_new_one(arena, Mesos__V1__Master__Response__GetRoles);
     mesos__v1__master__response__get_roles__init(out);
     out->roles = arena_new_array(arena, Mesos__V1__Role *, HASH_COUNT(m->roles));
     for (const struct master_role *r = m->roles; r != NULL; r = r->hh.next) {
+        if (!master_sees_role(v, r->name))
+            continue;
         Mesos__V1__Role *role = arena_new_one(arena, Mesos__V1__Role);
         mesos__v1__role__init(role);
         role->name = r->name;
@@ -296,14 +312,14 @@ Mesos__V1__Master__Response__GetRoles *master_snapshot_roles(const struct master
     return out;
 }
 
-Mesos__V1__Master__Response__GetState *master_snapshot_state(const struct master *m, struct arena *arena)
+Mesos__V1__Master__Response__GetState *master_snapshot_state(const struct master_view *v, struct arena *arena)
 {
     Mesos__V1__Master__Response__GetState *out = arena_new_one(arena, Mesos__V1__Master__Response__GetState);
     mesos__v1__master__response__get_state__init(out);
-    out->get_tasks = master_snapshot_tasks(m, arena);
-    out->get_executors = master_snapshot_executors(m, arena);
-    out->get_frameworks = master_snapshot_frameworks(m, arena);
-    out->get_agents = master_snapshot_agents(m, arena);
+    out->get_tasks = master_snapshot_tasks(v, arena);
+    out->get_executors = master_snapshot_executors(v, arena);
+    out->get_frameworks = master_snapshot_frameworks(v, arena);
+    out->get_agents = master_snapshot_agents(v->m, arena);
     return out;
 }
 
@@ -317,6 +333,7 @@ void master_snapshot_send_task_added(struct master *m, const struct master_task 
     MASTER_WIRE(m, Mesos__V1__Master__Event__TaskAdded, body, mesos__v1__master__event__task_added);
     body->task = master_snapshot_task(t, m->out->arena);
     event->task_added = body;
+    master_send_observers_about(m, t->framework, t);
 }
 
 void master_snapshot_send_task_updated(struct master *m, const struct master_task *t, const Mesos__V1__TaskStatus *status)
@@ -329,6 +346,7 @@ void master_snapshot_send_task_updated(struct master *m, const struct master_tas
     body->status = (Mesos__V1__TaskStatus *)status; /* effects are read only */
     body->state = t->state;
     event->task_updated = body;
+    master_send_observers_about(m, t->framework, t);
 }
 
 void master_snapshot_send_agent_added(struct master *m, const struct master_agent *a)
@@ -346,6 +364,7 @@ void master_snapshot_send_framework(struct master *m, const struct master_framew
     Mesos__V1__Master__Event *event = master_send_observers(m, type);
     if (event == NULL)
         return;
+    master_send_observers_about(m, f, NULL);
     Mesos__V1__Master__Response__GetFrameworks__Framework *wire = master_snapshot_framework(m, f, m->out->arena);
     if (type == MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_ADDED) {
         MASTER_WIRE(m, Mesos__V1__Master__Event__FrameworkAdded, body, mesos__v1__master__event__framework_added);
@@ -366,4 +385,5 @@ void master_snapshot_send_framework_removed(struct master *m, const struct maste
     MASTER_WIRE(m, Mesos__V1__Master__Event__FrameworkRemoved, body, mesos__v1__master__event__framework_removed);
     body->framework_info = (Mesos__V1__FrameworkInfo *)wire_copy(&f->info->base, m->out->arena); /* it may be freed now */
     event->framework_removed = body;
+    master_send_observers_about(m, f, NULL);
 }

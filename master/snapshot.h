@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/base/arena.h"
+#include "master/authorize.h"
 #include "master/state.h"
 
 /* -- pieces ----------------------------------------------------------------------------------------------------- */
@@ -22,11 +23,11 @@ struct resources *master_framework_offered(const struct master_framework *f);
 /* -- answers ---------------------------------------------------------------------------------------------------- */
 
 Mesos__V1__Master__Response__GetAgents *master_snapshot_agents(const struct master *m, struct arena *arena);
-Mesos__V1__Master__Response__GetFrameworks *master_snapshot_frameworks(const struct master *m, struct arena *arena);
-Mesos__V1__Master__Response__GetTasks *master_snapshot_tasks(const struct master *m, struct arena *arena);
-Mesos__V1__Master__Response__GetExecutors *master_snapshot_executors(const struct master *m, struct arena *arena);
-Mesos__V1__Master__Response__GetRoles *master_snapshot_roles(const struct master *m, struct arena *arena);
-Mesos__V1__Master__Response__GetState *master_snapshot_state(const struct master *m, struct arena *arena);
+Mesos__V1__Master__Response__GetFrameworks *master_snapshot_frameworks(const struct master_view *v, struct arena *arena);
+Mesos__V1__Master__Response__GetTasks *master_snapshot_tasks(const struct master_view *v, struct arena *arena);
+Mesos__V1__Master__Response__GetExecutors *master_snapshot_executors(const struct master_view *v, struct arena *arena);
+Mesos__V1__Master__Response__GetRoles *master_snapshot_roles(const struct master_view *v, struct arena *arena);
+Mesos__V1__Master__Response__GetState *master_snapshot_state(const struct master_view *v, struct arena *arena);
 
 /* -- events for observers; nothing is built when there are none -------------------------------------------------- */
 

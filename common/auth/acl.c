@@ -166,6 +166,14 @@ bool auth_approves(const struct auth_approver *a, const char *object)
     return a->allows_all || decide(a->acls, a->principal, a->action, object);
 }
 
+bool auth_acl_guards(const char *path)
+{
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (strcmp(paths[i], path) == 0)
+            return true;
+    return false;
+}
+
 /* -- reading ---------------------------------------------------------------------------------------------------- */
 
 static char present; /* what the sets hold */
@@ -182,14 +190,6 @@ static void entity_deinit(struct entity *e)
     map_deinit(&e->below);
 }
 
-static bool is_path(const char *value)
-{
-    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-        if (strcmp(paths[i], value) == 0)
-            return true;
-    return false;
-}
-
 static int add_value(struct auth_acls *a, struct entity *e, enum object_kind kind, const json_t *v, struct err *err)
 {
     if (!json_is_string(v))
@@ -198,7 +198,7 @@ static int add_value(struct auth_acls *a, struct entity *e, enum object_kind kin
         return err_set(err, -E2BIG, "more than %u values", VALUES_MAX);
     const char *text = json_string_value(v);
     size_t len = json_string_length(v);
-    if (kind == OBJECT_PATH && !is_path(text))
+    if (kind == OBJECT_PATH && !auth_acl_guards(text))
         return err_set(err, -EINVAL, "'%.100s' is not the path of an endpoint that can be guarded", text);
     if (kind == OBJECT_ROLE && len > 2 && strcmp(text + len - 2, "/%") == 0)
         (void)map_put_n(&e->below, text, len - 2, &present);

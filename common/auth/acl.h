@@ -91,6 +91,9 @@ struct auth_acls *auth_acls_free(struct auth_acls *a);
  * once, which only ANY allows. The first entry of the action's list that fits both decides; none: `permissive` does. */
 bool auth_allows(const struct auth_acls *acls, const char *principal, enum auth_action action, const char *object);
 
+/* Is this the path of an endpoint that get_endpoints of an ACL file can name? */
+bool auth_acl_guards(const char *path);
+
 /* The same for one principal and action and many objects. Borrows what it is made of. */
 struct auth_approver {
     const struct auth_acls *acls;

@@ -28,6 +28,7 @@ struct world_sent {
     Muster__Link__MasterToAgent *link;
     Mesos__V1__Scheduler__Event *event;
     Mesos__V1__Master__Event *operator_event;
+    const char *framework_user, *task_user; /* of operator_event */
     int status;
     const char *text;
 };
@@ -120,6 +121,8 @@ static WORLD_UNUSED void world_collect(struct world *w)
             break;
         case MASTER_EFFECT_OPERATOR_EVENT:
             s->operator_event = (void *)wire_copy(&e->operator_event->base, w->arena);
+            s->framework_user = e->framework_user != NULL ? arena_strdup(w->arena, e->framework_user) : NULL;
+            s->task_user = e->task_user != NULL ? arena_strdup(w->arena, e->task_user) : NULL;
             break;
         case MASTER_EFFECT_TRACE:
             s->text = arena_strdup(w->arena, e->trace.text);

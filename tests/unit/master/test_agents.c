@@ -241,7 +241,8 @@ static void test_agents__new_master_learns_tasks_from_agents(void **state)
     reregister(w, 2, agent, "h1", own);
     assert_int_equal(agent_count(w), 1);
     struct arena *arena = arena_new(0);
-    Mesos__V1__Master__Response__GetTasks *tasks = master_snapshot_tasks(w->m, arena);
+    struct master_view view = master_view(w->m, NULL);
+    Mesos__V1__Master__Response__GetTasks *tasks = master_snapshot_tasks(&view, arena);
     assert_int_equal(tasks->n_tasks, 1);
     assert_int_equal(tasks->tasks[0]->state, MESOS__V1__TASK_STATE__TASK_RUNNING);
     arena_free(arena);

@@ -5,7 +5,8 @@
 
 static Mesos__V1__Master__Response__GetFrameworks *frameworks(struct world *w)
 {
-    return master_snapshot_frameworks(w->m, w->arena);
+    struct master_view view = master_view(w->m, NULL);
+    return master_snapshot_frameworks(&view, w->arena);
 }
 
 static void subscribe_again(struct world *w, stream_id stream, const char *id, const char *more)

@@ -73,7 +73,8 @@ static void test_launch__life_of_a_task(void **state)
                "\"%s\"},\"task_id\":{\"value\":\"t1\"},\"uuid\":\"YmJiYmJiYmJiYmJiYmJiYg==\"}}",
                c.framework, c.agent);
     struct arena *arena = arena_new(0);
-    Mesos__V1__Master__Response__GetTasks *tasks = master_snapshot_tasks(w->m, arena);
+    struct master_view view = master_view(w->m, NULL);
+    Mesos__V1__Master__Response__GetTasks *tasks = master_snapshot_tasks(&view, arena);
     assert_int_equal(tasks->n_tasks, 0);
     assert_int_equal(tasks->n_completed_tasks, 1);
     assert_int_equal(tasks->completed_tasks[0]->state, MESOS__V1__TASK_STATE__TASK_FINISHED);
