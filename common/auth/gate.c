@@ -43,10 +43,19 @@ static const char *basic_principal(const struct auth_credentials *credentials, c
     return principal;
 }
 
-static bool refuse(const struct auth_gate *g, const char *realm, struct http_exchange *x)
+/* One header with the challenges of all that is offered (facts: mesos 10.1). why: of a token, NULL: there was none. */
+static bool refuse(const struct auth_gate *g, const char *realm, struct http_exchange *x, const char *why)
 {
+    struct arena *arena = http_exchange_arena(x);
+    const char *basic = "", *bearer = "";
     if (g->credentials != NULL)
-        http_add_header(x, "WWW-Authenticate", arena_printf(http_exchange_arena(x), "Basic realm=\"%s\"", realm));
+        basic = arena_printf(arena, "Basic realm=\"%s\"", realm);
+    if (g->tokens != NULL && why != NULL)
+        bearer = arena_printf(arena, "Bearer realm=\"%s\", error=\"invalid_token\", error_description=\"%s\"", realm, why);
+    else if (g->tokens != NULL)
+        bearer = arena_printf(arena, "Bearer realm=\"%s\"", realm);
+    http_add_header(x, "WWW-Authenticate",
+                    arena_printf(arena, "%s%s%s", basic, basic[0] != '\0' && bearer[0] != '\0' ? "," : "", bearer));
     http_reply(x, 401, NULL, NULL, 0);
     return false;
 }
@@ -60,11 +69,14 @@ bool auth_gate_pass(const struct auth_gate *g, const char *realm, struct http_ex
         http_reply_text(x, 400, "More than one Authorization header");
         return false;
     }
-    const char *principal = count == 1 ? basic_principal(g->credentials, value) : NULL;
-    if (principal == NULL)
-        return refuse(g, realm, x);
     struct auth_subject *subject = arena_new_one(http_exchange_arena(x), struct auth_subject);
-    *subject = (struct auth_subject){.principal = principal};
+    const char *why = NULL;
+    if (count == 1 && g->tokens != NULL && strncmp(value, "Bearer ", 7) == 0)
+        (void)auth_token_read(g->tokens, value + 7, strlen(value + 7), g->now_s, http_exchange_arena(x), subject, &why);
+    else if (count == 1)
+        subject->principal = basic_principal(g->credentials, value);
+    if (subject->principal == NULL && subject->framework_id == NULL)
+        return refuse(g, realm, x, why);
     http_exchange_set_user(x, subject);
     return true;
 }
