@@ -4,16 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/log.h"
 
-enum realm { REALM_NONE, REALM_READONLY, REALM_READWRITE };
+enum realm { REALM_NONE, REALM_READONLY, REALM_READWRITE, REALM_EXECUTOR };
 
 static const struct {
     const char *path;
     enum realm realm;
 } guarded[] = {
-    {"/api/v1/executor", REALM_NONE}, /* of executors, who have no credentials */
+    {"/api/v1/executor", REALM_EXECUTOR},
     {"/health", REALM_NONE},
     {"/version", REALM_NONE},
     {"/system/stats.json", REALM_NONE},
@@ -44,18 +45,50 @@ static enum realm realm_of(const char *path)
     return REALM_READWRITE;
 }
 
+/* What ACLs say of whole endpoints; all else is asked where the objects are known (permits.c). */
+static bool may_get(const struct auth_acls *acls, const char *path, const char *principal)
+{
+    if (strcmp(path, "/flags") == 0)
+        return auth_allows(acls, principal, AUTH_VIEW_FLAGS, NULL);
+    if (strcmp(path, "/metrics") == 0) /* the same in another form */
+        path = "/metrics/snapshot";
+    return !auth_acl_guards(path) || auth_allows(acls, principal, AUTH_GET_ENDPOINT, path);
+}
+
 bool agent_access_pass(const struct agent_access *a, const char *path, struct http_exchange *x,
                        const struct http_message *request)
 {
-    switch (realm_of(path)) {
-    case REALM_READONLY:
-        return !a->options->authenticate_http_readonly || auth_gate_pass(&a->gate, "mesos-agent-readonly", x, request);
-    case REALM_READWRITE:
-        return !a->options->authenticate_http_readwrite || auth_gate_pass(&a->gate, "mesos-agent-readwrite", x, request);
-    case REALM_NONE:
-        break;
-    }
-    return true;
+    static const char *const names[] = {
+        [REALM_NONE] = "",
+        [REALM_READONLY] = "mesos-agent-readonly",
+        [REALM_READWRITE] = "mesos-agent-readwrite",
+        [REALM_EXECUTOR] = "mesos-agent-executor",
+    };
+    const bool is_closed[] = {
+        [REALM_NONE] = false,
+        [REALM_READONLY] = a->options->authenticate_http_readonly,
+        [REALM_READWRITE] = a->options->authenticate_http_readwrite,
+        [REALM_EXECUTOR] = a->options->authenticate_http_executors,
+    };
+    enum realm realm = realm_of(path);
+    struct auth_gate gate = {.now_s = (int64_t)time(NULL)};
+    if (realm != REALM_EXECUTOR)
+        gate.credentials = a->credentials;
+    if (a->options->authenticate_http_executors && realm != REALM_READONLY)
+        gate.tokens = a->tokens; /* executors manage their own nested containers, see permits.c */
+    if (is_closed[realm] && !auth_gate_pass(&gate, names[realm], x, request))
+        return false;
+    if (may_get(a->acls, path, auth_subject_of(x)->principal))
+        return true;
+    http_reply_text(x, 403, "403 Forbidden");
+    return false;
+}
+
+char *agent_access_token(void *ctx, const char *framework_id, const char *executor_id, const char *container_id,
+                         struct arena *arena)
+{
+    const struct agent_access *a = ctx;
+    return auth_token_make(a->tokens, framework_id, executor_id, container_id, arena);
 }
 
 /* -- life ------------------------------------------------------------------------------------------------------- */
@@ -93,6 +126,8 @@ int agent_access_init(struct agent_access *a, const struct agent_options *o, str
     *a = (struct agent_access){.options = o};
     if (o->http_credentials == NULL && (o->authenticate_http_readonly || o->authenticate_http_readwrite))
         return err_set(err, -EINVAL, "--http_credentials is needed: without it nobody could get in");
+    if (o->jwt_secret_key == NULL && o->authenticate_http_executors)
+        return err_set(err, -EINVAL, "--jwt_secret_key is needed: without it no executor could get in");
     int r = o->credential != NULL ? load_credential(a, err) : 0;
     if (r < 0)
         return r;
@@ -102,12 +137,17 @@ int agent_access_init(struct agent_access *a, const struct agent_options *o, str
             return err_wrap(err, r, "--http_credentials");
         warn_of_readers("http_credentials", is_exposed);
     }
+    if (o->jwt_secret_key != NULL) {
+        r = auth_tokens_load(o->jwt_secret_key, &a->tokens, &is_exposed, err);
+        if (r < 0)
+            return err_wrap(err, r, "--jwt_secret_key");
+        warn_of_readers("jwt_secret_key", is_exposed);
+    }
     if (o->acls != NULL) {
         r = auth_acls_load(o->acls, &a->acls, err);
         if (r < 0)
             return err_wrap(err, r, "--acls");
     }
-    a->gate.credentials = a->credentials;
     warn_of_strangers(o);
     return 0;
 }
@@ -116,6 +156,7 @@ void agent_access_deinit(struct agent_access *a)
 {
     a->credentials = auth_credentials_free(a->credentials);
     a->acls = auth_acls_free(a->acls);
+    a->tokens = auth_tokens_free(a->tokens);
     if (a->master_authorization != NULL)
         explicit_bzero(a->master_authorization, strlen(a->master_authorization));
     free(a->master_authorization);

@@ -25,7 +25,11 @@ struct agent_config {
     const char *ip;                   /* where executors reach the agent, and the address of tasks on the host's network */
     const char *work_dir;             /* absolute; sandboxes are below it */
     const char *version;
-    uint64_t seed;                           /* for back-offs and ids; from the kernel's randomness in production */
+    uint64_t seed; /* for back-offs and ids; from the kernel's randomness in production */
+    /* MESOS_EXECUTOR_AUTHENTICATION_TOKEN of a run, in the arena; NULL: executors get none. Pure. */
+    char *(*executor_token)(void *ctx, const char *framework_id, const char *executor_id, const char *container_id,
+                            struct arena *arena);
+    void *executor_token_ctx;
     const char *domain_socket;               /* MESOS_DOMAIN_SOCKET of executors, NULL: none */
     const char *libprocess_ip;               /* LIBPROCESS_IP of executors, NULL: none */
     const struct launcher_env *executor_env; /* --executor_environment_variables: seeds every executor's environment */

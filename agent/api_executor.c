@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/executors.h"
 #include "agent/shell.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -43,6 +44,20 @@ static void on_closed(void *ctx, struct http_exchange *x)
         agent_shell_event(s, &in);
 }
 
+/* What the token claims must be the executor of the call, in its present run. Ids that are missing or unknown are the
+ * core's to refuse. */
+static bool is_own(struct agent_shell *s, const struct http_exchange *x, const Mesos__V1__Executor__Call *call)
+{
+    const struct auth_subject *subject = auth_subject_of(x);
+    if (subject->framework_id == NULL || call->framework_id == NULL || call->executor_id == NULL)
+        return true;
+    const char *fid = call->framework_id->value, *eid = call->executor_id->value;
+    if (strcmp(fid, subject->framework_id) != 0 || strcmp(eid, subject->executor_id) != 0)
+        return false;
+    const struct agent_executor *e = agent_executor_find(s->core, fid, eid);
+    return e == NULL || strcmp(e->container_id, subject->container_id) == 0;
+}
+
 void agent_api_executor(struct agent_shell *s, struct http_exchange *x, const struct http_message *request)
 {
     enum wire_format in_format, out_format = WIRE_JSON;
@@ -58,6 +73,10 @@ void agent_api_executor(struct agent_shell *s, struct http_exchange *x, const st
         in_format, &mesos__v1__executor__call__descriptor, request->body, request->body_len, http_exchange_arena(x), &err);
     if (call == NULL) {
         http_reply_text(x, 400, "Failed to parse the body: %s", err.text);
+        return;
+    }
+    if (!is_own(s, x, call)) {
+        http_reply_text(x, 403, "The token is of another executor");
         return;
     }
     bool subscribe = call->has_type && call->type == MESOS__V1__EXECUTOR__CALL__TYPE__SUBSCRIBE;

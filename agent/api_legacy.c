@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/files.h"
+#include "agent/permits.h"
 #include "agent/view.h"
 #include "common/base/text.h"
 
@@ -85,6 +86,10 @@ static bool recovered(struct reply *r)
 
 static void state(struct reply *r)
 {
+    if (!agent_permits_state(r->shell, r->x)) {
+        http_reply_text(r->x, 403, "403 Forbidden");
+        return;
+    }
     if (!recovered(r))
         return;
     agent_state_json(r->shell, r->arena, &r->w);
@@ -210,6 +215,10 @@ static const char *path_of(struct reply *r)
     const char *path = http_query(r->request, r->arena, "path", 0);
     if (path == NULL || *path == '\0') {
         http_reply_text(r->x, 400, "Expecting 'path=value' in query.");
+        return NULL;
+    }
+    if (!agent_permits_access_sandbox(r->shell, r->x, path, r->arena)) {
+        http_reply_text(r->x, 403, "403 Forbidden");
         return NULL;
     }
     return path;

@@ -9,6 +9,7 @@
 #include "agent/drain.h"
 #include "agent/files.h"
 #include "agent/media.h"
+#include "agent/permits.h"
 #include "agent/view.h"
 #include "common/base/check.h"
 #include "common/wire/mesos_version.h"
@@ -301,8 +302,24 @@ static void send_answer(struct http_exchange *x, const Response *answer, enum wi
     buf_deinit(&out);
 }
 
+static bool permits(struct query *q, struct http_exchange *x)
+{
+    const Call *c = q->call;
+    if (!agent_permits_query(q->shell, x, c->type))
+        return false;
+    if (c->type == CALL(LIST_FILES) && c->list_files != NULL)
+        return agent_permits_access_sandbox(q->shell, x, c->list_files->path, q->arena);
+    if (c->type == CALL(READ_FILE) && c->read_file != NULL)
+        return agent_permits_access_sandbox(q->shell, x, c->read_file->path, q->arena);
+    return true;
+}
+
 static void answer_query(struct query *q, struct http_exchange *x, enum wire_format format)
 {
+    if (!permits(q, x)) {
+        http_reply_text(x, 403, "403 Forbidden");
+        return;
+    }
     const char *name = wire_enum_name(&mesos__v1__agent__call__type__descriptor, (int)q->call->type);
     fail(q, 501, arena_printf(q->arena, "%s is not supported by this version", name));
     Response answer = MESOS__V1__AGENT__RESPONSE__INIT;

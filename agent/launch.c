@@ -469,6 +469,9 @@ static void set_environment(const struct agent *a, const struct agent_executor *
         env_set(&env, "MESOS_RECOVERY_TIMEOUT", duration_text(arena, a->config.recovery_timeout_ms));
         env_set(&env, "MESOS_SUBSCRIPTION_BACKOFF_MAX", duration_text(arena, a->config.executor_reregistration_timeout_ms));
     }
+    if (a->config.executor_token != NULL)
+        env_set(&env, "MESOS_EXECUTOR_AUTHENTICATION_TOKEN",
+                a->config.executor_token(a->config.executor_token_ctx, e->framework->id, e->id, e->container_id, arena));
     if (a->config.domain_socket != NULL)
         env_set(&env, "MESOS_DOMAIN_SOCKET", a->config.domain_socket);
     if (a->config.libprocess_ip != NULL)

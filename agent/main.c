@@ -126,7 +126,7 @@ static int start_server(struct program *p, struct err *err)
 static const char **list_hidden(struct program *p, size_t *count)
 {
     const struct agent_options *o = &p->options;
-    const char *secrets[] = {o->credential, o->http_credentials};
+    const char *secrets[] = {o->credential, o->http_credentials, o->jwt_secret_key};
     size_t secret_count = sizeof(secrets) / sizeof(secrets[0]), n = 0;
     char *list = arena_strdup(p->arena, o->hidden_paths != NULL ? o->hidden_paths : ""), *save = NULL;
     const char **out = arena_new_array(p->arena, const char *, secret_count + strlen(list) / 2 + 1);
@@ -202,6 +202,8 @@ static int start(struct program *p, struct err *err)
                                   .work_dir = s->work_dir,
                                   .version = MESOS_API_VERSION,
                                   .domain_socket = p->socket_path,
+                                  .executor_token = o->authenticate_http_executors ? agent_access_token : NULL,
+                                  .executor_token_ctx = &s->access,
                                   .libprocess_ip = getenv("LIBPROCESS_IP"),
                                   .no_switch_user = !o->switch_user,
                                   .cpu_quota = o->cgroups_enable_cfs,

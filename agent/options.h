@@ -16,9 +16,9 @@ struct agent_options {
     int64_t executor_registration_timeout_ms, executor_reregistration_timeout_ms, executor_shutdown_grace_period_ms;
     int64_t recovery_timeout_ms, registration_backoff_factor_ms, gc_delay_ms;
     char *executor_environment_variables;
-    bool authenticate_http_readonly, authenticate_http_readwrite;
+    bool authenticate_http_readonly, authenticate_http_readwrite, authenticate_http_executors;
     char *http_authenticators, *authorizer;
-    char *http_credentials, *credential, *acls; /* files */
+    char *http_credentials, *credential, *acls, *jwt_secret_key; /* files */
     char *hidden_paths;
     char *logging_level;
 };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/shell.h"
+#include "mesos/v1/agent.pb-c.h"
 
 /* Whose container it is about. */
 struct agent_permit_object {
@@ -28,3 +29,10 @@ AGENT_PERMITS(wait_standalone_container);
 AGENT_PERMITS(remove_standalone_container);
 AGENT_PERMITS(view_standalone_container);
 AGENT_PERMITS(prune_images);
+
+/* The sandbox that holds a path, by the user its executor runs as. An executor's token opens no sandbox. */
+bool agent_permits_access_sandbox(struct agent_shell *s, struct http_exchange *x, const char *path, struct arena *arena);
+/* Other calls of the operator API, the queries: flags, levels, and all that shows frameworks, tasks, executors or
+ * containers. These are shown whole or not at all: a client that may see only some of them is refused. */
+bool agent_permits_query(struct agent_shell *s, struct http_exchange *x, Mesos__V1__Agent__Call__Type type);
+bool agent_permits_state(struct agent_shell *s, struct http_exchange *x);
