@@ -276,10 +276,13 @@ static char **secured(const struct up *u, char **argv)
     if (strcmp(role, "master") == 0) {
         add_flag(&argv, text("--credentials=%s/credentials", dir));
         add_flag(&argv, xstrdup("--authenticate_http_frameworks"));
+        add_flag(&argv, text("--acls=%s/acls", dir));
         add_flag(&argv, xstrdup("--authenticate_agents"));
     } else if (strcmp(role, "agent") == 0) {
         add_flag(&argv, text("--credential=%s/agent", dir));
         add_flag(&argv, text("--http_credentials=%s/http_credentials", dir));
+        add_flag(&argv, text("--jwt_secret_key=%s/executors.key", dir));
+        add_flag(&argv, xstrdup("--authenticate_http_executors"));
     } else if (strcmp(role, "marathon") == 0 || strcmp(role, "cron") == 0) {
         add_flag(&argv, text("--mesos_authentication_principal=%s", role));
         add_flag(&argv, text("--mesos_authentication_secret_file=%s/%s.secret", dir, role));

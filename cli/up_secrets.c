@@ -125,6 +125,62 @@ static int write_list(const struct up *u, const char *name, size_t count, struct
     return rc;
 }
 
+/* The key of executors' tokens. */
+static int make_key(const struct up *u, const char *name, struct err *err)
+{
+    uint8_t raw[SECRET_BYTES];
+    struct buf text;
+    CHECK(getrandom(raw, sizeof(raw), 0) == sizeof(raw)); /* up to 256 bytes come at once */
+    buf_init(&text, 0);
+    (void)buf_append(&text, raw, sizeof(raw)); /* far below the limit */
+    int rc = write_file(u, name, &text, err);
+    explicit_bzero(raw, sizeof(raw));
+    wipe(&text);
+    return rc;
+}
+
+/* What follows the master only reads, an agent only registers: who steals such a secret gets no more than that. */
+static int write_acls(const struct up *u, struct err *err)
+{
+    static const struct {
+        const char *action, *object;
+    } changes[] = {
+        {"register_frameworks", "roles"},
+        {"run_tasks", "users"},
+        {"teardown_frameworks", "framework_principals"},
+        {"reserve_resources", "roles"},
+        {"unreserve_resources", "reserver_principals"},
+        {"create_volumes", "roles"},
+        {"destroy_volumes", "creator_principals"},
+        {"resize_volumes", "roles"},
+        {"update_weights", "roles"},
+        {"update_quotas", "roles"},
+        {"set_log_level", "level"},
+        {"update_maintenance_schedules", "machines"},
+        {"start_maintenances", "machines"},
+        {"stop_maintenances", "machines"},
+        {"mark_agents_gone", "agents"},
+        {"drain_agents", "agents"},
+        {"deactivate_agents", "agents"},
+        {"reactivate_agents", "agents"},
+    };
+    struct buf text;
+    buf_init(&text, 0);
+    /* far below the limit */
+    (void)buf_append_str(&text, "{\"permissive\":true,\n\"register_agents\":["
+                                "{\"principals\":{\"values\":[\"agent\"]},\"agents\":{\"type\":\"ANY\"}},"
+                                "{\"principals\":{\"type\":\"NONE\"},\"agents\":{\"type\":\"ANY\"}}]");
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
+        (void)buf_printf(&text,
+                         ",\n\"%s\":[{\"principals\":{\"values\":[\"agent\",\"dns\",\"lb\"]},\"%s\":{\"type\":"
+                         "\"NONE\"}}]",
+                         changes[i].action, changes[i].object);
+    (void)buf_append_str(&text, "}\n");
+    int rc = write_file(u, "acls", &text, err);
+    buf_deinit(&text);
+    return rc;
+}
+
 int up_secrets_prepare(struct up *u, struct err *err)
 {
     char path[4096];
@@ -147,6 +203,12 @@ int up_secrets_prepare(struct up *u, struct err *err)
         if (access(path, F_OK) < 0)
             rc = make_credential(u, principals[i], err);
     }
+    CHECK(snprintf(path, sizeof(path), "%s/executors.key", u->secrets) < (int)sizeof(path));
+    if (rc == 0 && access(path, F_OK) < 0)
+        rc = make_key(u, "executors.key", err);
+    CHECK(snprintf(path, sizeof(path), "%s/acls", u->secrets) < (int)sizeof(path));
+    if (rc == 0 && access(path, F_OK) < 0) /* then it may have been changed by hand */
+        rc = write_acls(u, err);
     if (rc == 0)
         rc = write_list(u, "credentials", PRINCIPAL_COUNT, err);
     if (rc == 0)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster in which every part asks who is there."""
+import base64
+import hmac
 import json
 import os
 import pathlib
@@ -62,6 +64,68 @@ def test_a_stranger_cannot_be_a_framework(secure):
     dns = ("dns", secrets_of(secure)["dns"])
     answer = requests.post(url, json=call, auth=dns, timeout=10)
     assert answer.status_code == 400 and "principal" in answer.text
+    info["principal"] = "dns"
+    with requests.post(url, json=call, auth=dns, timeout=10, stream=True) as answer:
+        assert answer.status_code == 200 and "Not authorized to use role" in answer.text  # the stream has ended
+    quota = {"type": "UPDATE_WEIGHTS", "update_weights": {"weight_infos": [{"role": "a", "weight": 2}]}}
+    assert requests.post(secure.master + "/api/v1", json=quota, auth=dns, timeout=10).status_code == 403
+
+
+def test_a_stranger_cannot_be_an_executor(secure):
+    url = f"http://127.0.0.1:{secure.ports[2]}/api/v1/executor"
+    call = {"type": "SUBSCRIBE", "framework_id": {"value": "f"}, "executor_id": {"value": "e"}, "subscribe": {}}
+    for header in ({}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Bearer " + "eyJhbGciOiJub25lIn0.eyJmaWQiOiJmIn0."}):
+        answer = requests.post(url, json=call, headers=header, timeout=10)
+        assert answer.status_code == 401 and answer.headers["WWW-Authenticate"].startswith('Bearer realm="mesos-agent-executor"')
+    operator = ("operator", secrets_of(secure)["operator"])
+    assert requests.post(url, json=call, auth=operator, timeout=10).status_code == 401
+
+
+def token(key, claims):
+    def encode(raw):
+        return base64.urlsafe_b64encode(raw).rstrip(b"=")
+    signed = encode(b'{"alg":"HS256","typ":"JWT"}') + b"." + encode(json.dumps(claims).encode())
+    return (signed + b"." + encode(hmac.digest(key, signed, "sha256"))).decode()
+
+
+def environments(text):
+    """Of every process that has the text in its environment."""
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            raw = (entry / "environ").read_bytes().decode(errors="replace")
+            line = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if text in raw:
+            yield line, dict(item.split("=", 1) for item in raw.split("\0") if "=" in item)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees the environment of the executor")
+def test_an_executors_token_is_for_its_own_run_and_not_for_tasks(secure):
+    operator = ("operator", secrets_of(secure)["operator"])
+    url = f"http://127.0.0.1:{secure.ports[2]}"
+    app = {"id": "/token", "cmd": "exec sleep 4321", "cpus": 0.1, "mem": 32}
+    assert requests.post(secure.marathon + "/v2/apps", json=app, auth=operator, timeout=30).status_code == 201
+    secure.wait_until(lambda: [1 for line, _ in environments("token.instance-") if "4321" in line], 30)
+    found = list(environments("token.instance-"))
+    name = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN"
+    assert all(name not in environment for line, environment in found if "4321" in line)
+    own = next(e for _, e in found if name in e)
+    assert own[name] == ""  # the executor keeps it where nobody can look
+    claims = {"fid": own["MESOS_FRAMEWORK_ID"], "eid": own["MESOS_EXECUTOR_ID"],
+              "cid": pathlib.Path(own["MESOS_DIRECTORY"]).name}
+    key = (secure.dir / "secrets/executors.key").read_bytes()
+    bearer, old = ({"Authorization": "Bearer " + token(key, c)} for c in (claims, claims | {"cid": "an-earlier-run"}))
+    call = {"type": "SUBSCRIBE", "framework_id": {"value": own["MESOS_FRAMEWORK_ID"]}, "executor_id": {"value": "another"},
+            "subscribe": {}}
+    assert requests.post(url + "/api/v1/executor", json=call, headers=bearer, timeout=10).status_code == 403
+    assert requests.post(url + "/api/v1", json={"type": "GET_STATE"}, headers=bearer, timeout=10).status_code == 403
+    assert requests.get(url + "/state", headers=bearer, timeout=10).status_code == 401
+    call["executor_id"]["value"] = own["MESOS_EXECUTOR_ID"]
+    assert requests.post(url + "/api/v1/executor", json=call, headers=old, timeout=10).status_code == 403
+    with requests.post(url + "/api/v1/executor", json=call, headers=bearer, timeout=10, stream=True) as answer:
+        assert answer.status_code == 200
+    secure.run("app", "remove", "/token")
 
 
 def test_a_stranger_cannot_be_an_agent(secure, tmp_path):
