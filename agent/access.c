@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/auth/browser.h"
 #include "common/base/log.h"
 
 enum realm { REALM_NONE, REALM_READONLY, REALM_READWRITE, REALM_EXECUTOR };
@@ -71,6 +72,8 @@ bool agent_access_pass(const struct agent_access *a, const char *path, struct ht
         [REALM_EXECUTOR] = a->options->authenticate_http_executors,
     };
     enum realm realm = realm_of(path);
+    if (!auth_browser_pass(a->options->ip, a->options->hostname, x, request))
+        return false;
     struct auth_gate gate = {.now_s = (int64_t)time(NULL)};
     if (realm != REALM_EXECUTOR)
         gate.credentials = a->credentials;

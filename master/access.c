@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/auth/browser.h"
 #include "common/base/log.h"
 
 enum realm { REALM_NONE, REALM_READONLY, REALM_READWRITE, REALM_SCHEDULER, REALM_AGENT };
@@ -72,6 +73,8 @@ bool master_access_pass(const struct master_access *a, const char *path, struct 
         [REALM_AGENT] = a->options->authenticate_agents,
     };
     enum realm realm = realm_of(path);
+    if (!auth_browser_pass(a->options->ip, a->options->hostname, x, request))
+        return false;
     if (is_closed[realm] && !auth_gate_pass(&a->gate, names[realm], x, request))
         return false;
     if (may_get(a->acls, path, auth_subject_of(x)->principal))

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/auth/browser.h"
 #include "common/auth/file.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -164,6 +165,8 @@ static void on_request(void *ctx, struct http_exchange *x, const struct http_mes
 {
     struct kit_shell *s = ctx;
     const struct auth_gate gate = {.credentials = s->credentials};
+    if (!auth_browser_pass(s->options->http_address, s->options->hostname, x, request))
+        return;
     if (s->credentials == NULL || auth_gate_pass(&gate, s->options->http_realm, x, request))
         s->role->handle(s, x, request);
 }

@@ -148,6 +148,18 @@ def test_a_stranger_cannot_be_an_agent(secure, tmp_path):
     assert len(json.loads(secure.run("node", "list", "--json").stdout)) == 1
 
 
+def test_web_pages_of_others_cannot_write_nor_rebind(secure):
+    operator = ("operator", secrets_of(secure)["operator"])
+    agent = f"http://127.0.0.1:{secure.ports[2]}"
+    for url in (secure.master + "/api/v1", agent + "/api/v1", secure.marathon + "/v2/apps", secure.cron + "/v1/jobs"):
+        foreign = {"Origin": "http://evil.com"}
+        assert requests.post(url, json={"type": "GET_HEALTH"}, headers=foreign, auth=operator, timeout=10).status_code == 403
+        rebound = {"Host": "evil.com"}
+        assert requests.post(url, json={"type": "GET_HEALTH"}, headers=rebound, auth=operator, timeout=10).status_code == 403
+        own = {"Origin": url[:url.index("/", 8)]}
+        assert requests.post(url, json={"type": "GET_HEALTH"}, headers=own, auth=operator, timeout=10).status_code != 403
+
+
 def test_secrets_are_in_their_files_only(secure):
     for path in [secure.dir / "secrets", *(secure.dir / "secrets").iterdir()]:
         assert stat.S_IMODE(path.stat().st_mode) in (0o700, 0o600), path
