@@ -10,7 +10,7 @@
 #include "common/base/arena.h"
 #include "common/base/err.h"
 
-#define AUTH_TOKEN_BYTES_MAX 4096u
+#define AUTH_TOKEN_BYTES_MAX 8192u /* two ids of 255 bytes, each of which JSON writes as six */
 
 struct auth_tokens;
 
