@@ -10,6 +10,7 @@
 #include "agent/checkpoint.h"
 #include "agent/executors.h"
 #include "agent/frameworks.h"
+#include "agent/operations.h"
 #include "agent/recovery.h"
 #include "agent/sandboxes.h"
 #include "agent/session.h"
@@ -78,6 +79,7 @@ struct agent *agent_new(const struct agent_config *config)
     list_init(&a->completed_frameworks);
     list_init(&a->completed_executors);
     list_init(&a->sandboxes);
+    map_init(&a->operations);
     list_init(&a->pending);
     return a;
 }
@@ -92,6 +94,7 @@ struct agent *agent_free(struct agent *a)
         agent_sandbox_free(container_of(it, struct agent_sandbox, link));
     for (struct list *it; (it = list_pop_front(&a->pending)) != NULL;)
         free(container_of(it, struct agent_pending, link));
+    agent_operations_deinit(a);
     map_deinit(&a->frameworks);
     map_deinit(&a->streams);
     map_deinit(&a->containers);
@@ -132,12 +135,15 @@ static void on_timer(struct agent *a, struct agent_timer *t)
     case AGENT_TIMER_SANDBOXES:
         agent_on_sandbox_timer(a);
         break;
+    case AGENT_TIMER_OPERATION:
+        agent_operation_on_retry(a, container_of(t, struct agent_operation, retry));
+        break;
     }
 }
 
 static void on_durable(struct agent *a, const struct agent_pending *p)
 {
-    struct agent_task *t = p->task_id ? agent_task_find(a, p->framework_id, p->task_id) : NULL;
+    struct agent_task *t = p->task_id && p->framework_id ? agent_task_find(a, p->framework_id, p->task_id) : NULL;
     switch (p->kind) {
     case AGENT_PENDING_TASK:
         if (t != NULL)
@@ -152,6 +158,9 @@ static void on_durable(struct agent *a, const struct agent_pending *p)
     case AGENT_PENDING_ACKNOWLEDGED:
         if (t != NULL)
             agent_updates_on_acknowledged(a, t);
+        break;
+    case AGENT_PENDING_OPERATION:
+        agent_operation_on_durable(a, p->task_id);
         break;
     case AGENT_PENDING_WIPED: {
         struct agent_effect *effect = agent_emit(a, AGENT_OUT_EXIT);
@@ -218,6 +227,9 @@ static void on_event(struct agent *a, const struct agent_event *in)
         break;
     case AGENT_IN_SANDBOX_REMOVED:
         agent_on_sandbox_removed(a, in->sandbox_removed.container_id, in->sandbox_removed.result);
+        break;
+    case AGENT_IN_VOLUMES_DONE:
+        agent_on_volumes_done(a, in->volumes_done.operation, in->volumes_done.result, in->volumes_done.text);
         break;
     case AGENT_IN_UNREGISTER:
         if (a->phase < AGENT_PHASE_RUNNING)

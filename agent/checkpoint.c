@@ -11,6 +11,7 @@
 
 #include "agent/executors.h"
 #include "agent/frameworks.h"
+#include "agent/operations.h"
 #include "agent/sandboxes.h"
 #include "agent/tasks.h"
 #include "agent/updates.h"
@@ -21,6 +22,7 @@
 #define KEY_AGENT "agent"
 #define KEY_BOOT "boot"
 #define KEY_DRAIN "drain"
+#define KEY_RESOURCES "resources"
 
 static struct store_write *add_write(struct agent *a, const char *key)
 {
@@ -72,6 +74,11 @@ static const char *key_update(struct agent *a, const struct agent_task *t, const
 static const char *key_sandbox(struct agent *a, const char *container_id)
 {
     return arena_printf(a->out->arena, "sandbox/%s", container_id);
+}
+
+static const char *key_operation(struct agent *a, const struct agent_operation *o)
+{
+    return arena_printf(a->out->arena, "operation/%016" PRIx64 "/%s", o->sequence, o->name);
 }
 
 void agent_checkpoint_agent(struct agent *a)
@@ -153,6 +160,30 @@ void agent_checkpoint_sandbox(struct agent *a, const struct agent_sandbox *s)
     put(a, key_sandbox(a, s->container_id), &record.base);
 }
 
+void agent_checkpoint_operation(struct agent *a, const struct agent_operation *o)
+{
+    Muster__Checkpoint__Operation record = MUSTER__CHECKPOINT__OPERATION__INIT;
+    record.framework_id = o->framework_id;
+    record.info = borrowed(o->info, o->info_len);
+    record.has_status = o->status != NULL;
+    record.status = borrowed(o->status, o->status_len);
+    put(a, key_operation(a, o), &record.base);
+}
+
+void agent_checkpoint_resources(struct agent *a)
+{
+    Muster__Checkpoint__Resources record = MUSTER__CHECKPOINT__RESOURCES__INIT;
+    struct resources *dynamic = resources_dynamic(a->total);
+    record.n_dynamic = resources_to_wire(dynamic, RESOURCE_POST_REFINEMENT, a->out->arena, &record.dynamic);
+    put(a, KEY_RESOURCES, &record.base);
+    resources_free(dynamic);
+}
+
+void agent_checkpoint_forget_operation(struct agent *a, const struct agent_operation *o)
+{
+    (void)add_write(a, key_operation(a, o));
+}
+
 void agent_checkpoint_forget_framework(struct agent *a, const struct agent_framework *f)
 {
     (void)add_write(a, key_framework(a, f));
@@ -185,6 +216,8 @@ void agent_checkpoint_forget_agent(struct agent *a)
     (void)add_write(a, KEY_AGENT);
     (void)add_write(a, KEY_BOOT);
     (void)add_write(a, KEY_DRAIN);
+    for (struct map_entry *it = map_first(&a->operations); it != NULL; it = map_next(it))
+        agent_checkpoint_forget_operation(a, map_value(it));
 }
 
 static char *copy_into(char **at, const char *s)
@@ -410,6 +443,26 @@ static int recover_sandbox(struct recovery *r, const struct agent_item *item, co
     return 0;
 }
 
+static int recover_resources(struct recovery *r, const struct agent_item *item, struct err *err)
+{
+    Muster__Checkpoint__Resources *record =
+        (void *)wire_unpack(&muster__checkpoint__resources__descriptor, item->value, item->value_len, r->arena, err);
+    return record != NULL ? agent_operations_restore_total(r->a, record->dynamic, record->n_dynamic, err) : -EINVAL;
+}
+
+static int recover_operation(struct recovery *r, const struct agent_item *item, char *const parts[2], struct err *err)
+{
+    Muster__Checkpoint__Operation *record =
+        (void *)wire_unpack(&muster__checkpoint__operation__descriptor, item->value, item->value_len, r->arena, err);
+    if (record == NULL)
+        return -EINVAL;
+    char *end;
+    unsigned long long sequence = strtoull(parts[0], &end, 16);
+    if (*end != '\0')
+        return err_set(err, -EINVAL, "its key has no sequence number");
+    return agent_operation_restore(r->a, sequence, parts[1], record, err);
+}
+
 static bool key_is(const struct agent_item *item, const char *key)
 {
     return item->key_len == strlen(key) && memcmp(item->key, key, item->key_len) == 0;
@@ -429,6 +482,8 @@ static int recover_item(struct recovery *r, const struct agent_item *item, int p
             return recover_sandbox(r, item, parts[0], err);
         if (key_is(item, KEY_DRAIN))
             return recover_drain(r, item, err);
+        if (split_key(r->arena, item, "operation/", parts, 2))
+            return recover_operation(r, item, parts, err);
         return split_key(r->arena, item, "framework/", parts, 1) ? recover_framework(r, item, parts[0], err) : 0;
     case 2:
         return split_key(r->arena, item, "executor/", parts, 2) ? recover_executor(r, item, parts, err) : 0;
@@ -459,6 +514,15 @@ int agent_checkpoint_identity(struct agent *a, const struct agent_item *items, s
     return recover_passes(&r, items, count, 0, 0, err);
 }
 
+int agent_checkpoint_recover_resources(struct agent *a, const struct agent_item *items, size_t count, struct err *err)
+{
+    struct recovery r = {.a = a, .arena = a->out->arena};
+    for (size_t i = 0; i < count; i++)
+        if (key_is(&items[i], KEY_RESOURCES))
+            return recover_resources(&r, &items[i], err);
+    return 0;
+}
+
 int agent_checkpoint_recover(struct agent *a, const struct agent_item *items, size_t count, struct err *err)
 {
     struct recovery r = {.a = a, .arena = a->out->arena};
@@ -481,6 +545,8 @@ void agent_checkpoint_forget_runs(struct agent *a, const struct agent_item *item
             if (record != NULL && record->directory != NULL && !record->ended)
                 agent_sandbox_retire(a, record->container_id, record->directory);
         }
+        if (key_is(&items[i], KEY_RESOURCES))
+            continue; /* volumes stay */
         struct store_write *w = add_write(a, "");
         w->key = arena_memdup(a->out->arena, items[i].key, items[i].key_len);
         w->key_len = items[i].key_len;

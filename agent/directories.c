@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,9 @@ int agent_dirs_new(struct agent_shell *s, struct agent_dirs **out, struct err *e
     struct agent_dirs *d = xcalloc(1, sizeof(*d));
     d->shell = s;
     d->work_fd = fd;
+    /* a removal that was cut off left names behind which a count from 0 would meet */
+    if (getrandom(&d->next_name, sizeof(d->next_name), GRND_NONBLOCK) < 0)
+        d->next_name = 0;
     *out = d;
     return 0;
 }
@@ -103,7 +107,7 @@ int agent_dirs_open(const struct agent_dirs *d, const char *directory)
 
 /* Empties one directory. A sub-directory that is not empty is moved up to `top` and met there again, so that neither depth
  * nor descriptors grow with what a task has left behind. Returns the names handled, or -errno. */
-static int empty_some(struct agent_dirs *d, int top, int fd, bool is_top, int budget)
+static int empty_some(uint64_t *next_name, int top, int fd, bool is_top, int budget)
 {
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
@@ -132,7 +136,7 @@ static int empty_some(struct agent_dirs *d, int top, int fd, bool is_top, int bu
         }
         if (!is_top) {
             char name[40];
-            snprintf(name, sizeof(name), ".removing-%llu", (unsigned long long)++d->next_name);
+            snprintf(name, sizeof(name), ".removing-%llu", (unsigned long long)++*next_name);
             if (renameat(fd, e->d_name, top, name) != 0)
                 rc = -errno;
             continue;
@@ -143,7 +147,7 @@ static int empty_some(struct agent_dirs *d, int top, int fd, bool is_top, int bu
             break;
         }
         (void)fchmod(sub, 0700); /* a task may have taken our own permission away */
-        int inner = empty_some(d, top, sub, false, budget - done);
+        int inner = empty_some(next_name, top, sub, false, budget - done);
         if (inner < 0)
             rc = inner;
         else
@@ -151,6 +155,11 @@ static int empty_some(struct agent_dirs *d, int top, int fd, bool is_top, int bu
     }
     (void)closedir(dir);
     return rc < 0 ? rc : done;
+}
+
+int agent_directory_empty(int fd, int budget, uint64_t *next_name)
+{
+    return empty_some(next_name, fd, fd, true, budget);
 }
 
 static void drop_link_and_parents(struct agent_dirs *d)
@@ -198,7 +207,7 @@ static void on_timer(void *ctx)
     }
     if (top >= 0)
         (void)fchmod(top, 0700); /* as above */
-    int n = top >= 0 ? empty_some(d, top, top, true, STEPS_PER_TURN) : top;
+    int n = top >= 0 ? empty_some(&d->next_name, top, top, true, STEPS_PER_TURN) : top;
     if (n < 0) {
         finish(d, n);
     } else if (n > 0) {

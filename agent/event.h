@@ -39,6 +39,7 @@ enum agent_event_type {
     AGENT_IN_CONTAINER_ENDED,
     AGENT_IN_CONTAINERS_RECOVERED, /* the answer to AGENT_OUT_RECOVER is complete */
     AGENT_IN_SANDBOX_REMOVED,      /* the answer to AGENT_OUT_REMOVE_SANDBOX */
+    AGENT_IN_VOLUMES_DONE,         /* the answer to AGENT_OUT_VOLUMES */
     AGENT_IN_UNREGISTER,           /* end every container, leave the cluster for good */
     AGENT_IN_TICK,                 /* agent_next_deadline has come */
 };
@@ -77,6 +78,11 @@ struct agent_event {
             const char *container_id;
             int result; /* 0 or -errno; the agent does not ask again */
         } sandbox_removed;
+        struct {
+            const char *operation;
+            int result;       /* 0 or -errno */
+            const char *text; /* why not */
+        } volumes_done;
     };
 };
 
@@ -97,6 +103,7 @@ enum agent_effect_type {
     AGENT_OUT_UPDATE_LIMITS,
     AGENT_OUT_DESTROY,
     AGENT_OUT_REMOVE_SANDBOX, /* the directory and all below, at leisure; then SANDBOX_REMOVED */
+    AGENT_OUT_VOLUMES,        /* make or remove persistent volumes; then VOLUMES_DONE */
     AGENT_OUT_TRACE,          /* one line for the log */
     AGENT_OUT_EXIT,           /* the agent has come to its end; the core takes no events after it */
 };
@@ -137,6 +144,13 @@ struct agent_effect {
             const char *container_id;
             const char *path; /* relative to work_dir */
         } remove_sandbox;
+        struct {
+            const char *operation;
+            Mesos__V1__Resource *const *list; /* validated persistent volumes */
+            size_t count;
+            bool is_create;
+            bool is_repeated; /* it may have been done in part, or whole, before a crash */
+        } volumes;
         struct {
             enum log_level level;
             const char *text;

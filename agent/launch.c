@@ -417,6 +417,14 @@ struct launcher_limits agent_launch_limits(const struct agent *a, const struct a
     return l;
 }
 
+char *agent_volume_role_name(const char *role)
+{
+    char *name = xstrdup(role);
+    for (char *slash; (slash = strchr(name, '/')) != NULL;)
+        *slash = ' ';
+    return name;
+}
+
 /* -- the spec ------------------------------------------------------------------------------------------------- */
 
 struct env_list {

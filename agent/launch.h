@@ -5,6 +5,9 @@
 
 #include "agent/state.h"
 
+/* The name of a role's directory of volumes: "/" becomes a space, which no role has. Caller frees. */
+char *agent_volume_role_name(const char *role);
+
 /* The executor of a command task (facts: mesos 2.6). */
 Mesos__V1__ExecutorInfo *agent_launch_command_executor(const struct agent *a, const Mesos__V1__TaskInfo *task,
                                                        const char *framework_id, struct arena *arena);

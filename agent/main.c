@@ -165,6 +165,8 @@ static int open_ports(struct program *p, struct err *err)
         rc = store_leveldb_open(s->loop, meta, &s->store, err);
     if (rc == 0)
         rc = agent_dirs_new(s, &s->dirs, err);
+    if (rc == 0)
+        rc = agent_volumes_new(s, &s->volumes, err);
     if (rc != 0)
         return rc;
     size_t hidden_count;
@@ -242,6 +244,7 @@ static void close_all(struct program *p)
     s->socket_server = s->socket_server ? http_server_stop(s->socket_server) : NULL;
     s->connect = agent_connect_free(s->connect);
     s->dirs = agent_dirs_free(s->dirs);
+    s->volumes = agent_volumes_free(s->volumes);
     if (s->launcher != NULL)
         s->launcher->ops->close(s->launcher);
     store_close(s->store);

@@ -16,6 +16,7 @@
 #include "agent/executors.h"
 #include "agent/frameworks.h"
 #include "agent/offered.h"
+#include "agent/operations.h"
 #include "agent/sandboxes.h"
 #include "agent/session.h"
 #include "agent/tasks.h"
@@ -119,6 +120,10 @@ void agent_on_started(struct agent *a, const struct agent_item *items, size_t co
         give_up(a, err.text);
         return;
     }
+    if (agent_operations_init(a, &err) != 0 || agent_checkpoint_recover_resources(a, items, count, &err) != 0) {
+        give_up(a, err.text);
+        return;
+    }
     bool rebooted = boot_before != NULL && strcmp(boot_before, boot_id) != 0;
     bool compatible = before == NULL || agent_offered_compatible(before, a->info, &err) == 0;
     if (!compatible && !rebooted) {
@@ -151,6 +156,7 @@ void agent_on_started(struct agent *a, const struct agent_item *items, size_t co
             each_executor(a, lost_by_reboot);
         finish_half_done(a);
     }
+    agent_operations_start(a);
     agent_sandboxes_start(a);
     ask_launcher(a);
 }

@@ -15,6 +15,7 @@
 #include "agent/drain.h"
 #include "agent/executors.h"
 #include "agent/frameworks.h"
+#include "agent/operations.h"
 #include "agent/tasks.h"
 #include "agent/updates.h"
 #include "common/base/check.h"
@@ -97,6 +98,7 @@ static void send_register(struct agent *a)
     r->agent_info = a->info;
     r->version = (char *)(uintptr_t)a->config.version;
     r->boot_id = a->boot_id;
+    r->n_total = agent_operations_total(a, a->out->arena, &r->total);
     Muster__Link__AgentToMaster message = MUSTER__LINK__AGENT_TO_MASTER__INIT;
     message.register_ = r;
     agent_link_send(a, &message);
@@ -149,6 +151,8 @@ static void send_reregister(struct agent *a)
         if (!f->completed && !f->terminating)
             add_framework(a, r, f);
     }
+    r->n_total = agent_operations_total(a, arena, &r->total);
+    r->n_operations = agent_operations_report(a, arena, &r->operations);
     Muster__Link__AgentToMaster message = MUSTER__LINK__AGENT_TO_MASTER__INIT;
     message.reregister = r;
     agent_link_send(a, &message);
@@ -211,6 +215,7 @@ static void on_joined(struct agent *a, const Muster__Link__Registered *r, bool a
     agent_timer_set(a, &s->watchdog, s->ping_timeout_ms);
     agent_trace(a, LOG_LEVEL_INFO, "%s with the master as agent %s", again ? "reregistered" : "registered", id);
     agent_updates_resend_all(a);
+    agent_operations_resend_all(a);
     if (r->drain)
         agent_on_drain(a, r->drain);
     else
@@ -277,6 +282,10 @@ static void on_work(struct agent *a, const Muster__Link__MasterToAgent *m)
         on_update_framework(a, m->update_framework);
     if (m->acknowledge_update)
         agent_on_acknowledge(a, m->acknowledge_update);
+    if (m->apply_operation)
+        agent_on_apply_operation(a, m->apply_operation);
+    if (m->acknowledge_operation)
+        agent_on_acknowledge_operation(a, m->acknowledge_operation);
     if (m->framework_message)
         agent_on_framework_message(a, m->framework_message);
 }

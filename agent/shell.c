@@ -117,6 +117,9 @@ static void carry_out(struct agent_shell *s, const struct agent_effect *e)
     case AGENT_OUT_REMOVE_SANDBOX:
         agent_dirs_remove(s->dirs, e->remove_sandbox.container_id, e->remove_sandbox.path);
         break;
+    case AGENT_OUT_VOLUMES:
+        agent_volumes_carry_out(s->volumes, e);
+        break;
     case AGENT_OUT_TRACE:
         if (log_get_level() <= e->trace.level)
             log_write(e->trace.level, "%s", e->trace.text);

@@ -20,6 +20,7 @@
 
 struct agent_connect; /* connect.c */
 struct agent_dirs;    /* directories.c */
+struct agent_volumes; /* volumes.c */
 
 /* attach.h: the sockets to containers' stdin and output, and who holds them over HTTP. */
 struct agent_attachments {
@@ -42,6 +43,7 @@ struct agent_shell {
     struct http_server *server, *socket_server;
     struct agent_connect *connect;
     struct agent_dirs *dirs;
+    struct agent_volumes *volumes;
     struct loop_timer *timer;
     struct metrics *metrics;
     struct logging_toggle *logging;
@@ -111,3 +113,12 @@ int agent_dirs_prepare(struct agent_dirs *d, const char *directory, struct err *
 void agent_dirs_remove(struct agent_dirs *d, const char *container_id, const char *directory);
 /* The sandbox itself, for api_files.c: a descriptor or -errno. */
 int agent_dirs_open(const struct agent_dirs *d, const char *directory);
+/* Removes what is in the open directory, at most about `budget` names: how many it was, 0 once it is empty, or -errno.
+ * Links are not followed. next_name makes names that are not there yet. */
+int agent_directory_empty(int fd, int budget, uint64_t *next_name);
+
+/* volumes.c: persistent volumes on the disk. */
+int agent_volumes_new(struct agent_shell *s, struct agent_volumes **out, struct err *err);
+struct agent_volumes *agent_volumes_free(struct agent_volumes *v);
+/* AGENT_OUT_VOLUMES; AGENT_IN_VOLUMES_DONE follows in a later turn. */
+void agent_volumes_carry_out(struct agent_volumes *v, const struct agent_effect *e);

@@ -23,6 +23,7 @@
 
 #define AGENT_UNREGISTERED_TEXT "unregistered as asked"
 #define AGENT_UPDATE_UUID_SIZE 16
+#define AGENT_OPERATION_NAME_SIZE (2 * AGENT_UPDATE_UUID_SIZE + 1)
 #define AGENT_TASK_HISTORY_MAX 16         /* statuses kept per task */
 #define AGENT_TASK_UPDATES_MAX 256        /* unacknowledged ones per task; more are refused with 503 */
 #define AGENT_TASK_BYTES_MAX (6u << 20)   /* of one packed TaskInfo: its record must fit into the store, too */
@@ -43,6 +44,7 @@ enum agent_timer_kind {
     AGENT_TIMER_HEARTBEAT, /* of an executor's stream */
     AGENT_TIMER_RETRY,     /* of a task's oldest update */
     AGENT_TIMER_SANDBOXES, /* the oldest sandbox is due */
+    AGENT_TIMER_OPERATION, /* of an operation's end */
 };
 struct agent_timer {
     struct heap_node node;
@@ -170,7 +172,27 @@ struct agent_sandbox { /* of a finished run, oldest first */
     bool removing;
 };
 
-enum agent_pending_kind { AGENT_PENDING_TASK, AGENT_PENDING_UPDATE, AGENT_PENDING_ACKNOWLEDGED, AGENT_PENDING_WIPED };
+struct agent_operation { /* until its end is acknowledged */
+    uint8_t uuid[AGENT_UPDATE_UUID_SIZE];
+    char name[AGENT_OPERATION_NAME_SIZE]; /* the same in hex */
+    uint64_t sequence;                    /* order of coming */
+    char *framework_id;                   /* NULL: asked for by an operator */
+    uint8_t *info;                        /* packed mesos.v1.Offer.Operation */
+    size_t info_len;
+    uint8_t *status; /* packed mesos.v1.OperationStatus of its end, NULL: its volumes are not ready */
+    size_t status_len;
+    bool is_durable; /* the status is */
+    int64_t retry_ms;
+    struct agent_timer retry;
+};
+
+enum agent_pending_kind {
+    AGENT_PENDING_TASK,
+    AGENT_PENDING_UPDATE,
+    AGENT_PENDING_ACKNOWLEDGED,
+    AGENT_PENDING_OPERATION, /* its name is in task_id */
+    AGENT_PENDING_WIPED
+};
 struct agent_pending { /* what goes on when a write is on disk */
     struct list link;
     enum agent_pending_kind kind;
@@ -226,6 +248,9 @@ struct agent {
     size_t recovering;     /* executors of before that run and have not come back */
     struct list sandboxes;
     size_t sandbox_count;
+    struct resources *total; /* what is offered, with reservations and volumes; not allocated */
+    struct map operations;   /* name to struct agent_operation, in order of coming but for those of before */
+    uint64_t last_operation;
     struct agent_timer executors_timer, sandbox_timer;
     struct heap timers;
     uint64_t next_group;

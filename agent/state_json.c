@@ -258,9 +258,7 @@ static void write_part(const char *key, struct resources *r, struct json_writer 
 
 static void write_amounts(struct agent_shell *s, struct arena *arena, struct json_writer *w)
 {
-    const Mesos__V1__AgentInfo *info = agent_view_info(s->core);
-    struct resources *total = resources_new();
-    (void)resources_add_wire(total, info->resources, info->n_resources, NULL); /* our own, checked at the start */
+    struct resources *total = resources_copy(s->core->total);
     json_put_key(w, "resources");
     resources_write_legacy(total, w);
     write_by_role("reserved_resources", total, false, arena, w);

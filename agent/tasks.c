@@ -11,6 +11,7 @@
 #include "agent/executors.h"
 #include "agent/frameworks.h"
 #include "agent/launch.h"
+#include "agent/operations.h"
 #include "agent/session.h"
 #include "agent/updates.h"
 #include "common/base/check.h"
@@ -165,6 +166,15 @@ static struct agent_executor *executor_for(struct agent *a, struct agent_framewo
     return e;
 }
 
+static const char *unknown_resources(struct agent *a, const struct order *orders, size_t n)
+{
+    const Mesos__V1__ExecutorInfo *executor = orders[0].executor;
+    const char *why = agent_operations_unknown(a, executor->resources, executor->n_resources, a->out->arena);
+    for (size_t i = 0; i < n && why == NULL; i++)
+        why = agent_operations_unknown(a, orders[i].info->resources, orders[i].info->n_resources, a->out->arena);
+    return why;
+}
+
 /* Places tasks that share an executor. */
 static void place(struct agent *a, struct agent_framework *f, const struct order *orders, size_t n, bool group)
 {
@@ -178,6 +188,14 @@ static void place(struct agent *a, struct agent_framework *f, const struct order
         for (size_t j = 0; j < n; j++)
             refuse(a, f, &orders[j], why);
         agent_framework_settle(a, f);
+        return;
+    }
+    const char *unknown = unknown_resources(a, orders, n);
+    if (unknown != NULL) {
+        for (size_t i = 0; i < n; i++) {
+            struct agent_task *t = record(a, f, &orders[i], NULL);
+            agent_updates_lose(a, t, AGENT_STATE(DROPPED), AGENT_REASON(RESOURCES_UNKNOWN), unknown);
+        }
         return;
     }
     struct agent_executor *e = map_get(&f->executors, orders[0].executor->executor_id->value);

@@ -15,6 +15,7 @@
 #include "master/drain.h"
 #include "master/frameworks.h"
 #include "master/offers.h"
+#include "master/operations.h"
 #include "master/registry.h"
 #include "master/roles.h"
 #include "master/send.h"
@@ -84,6 +85,7 @@ static struct master_agent *new_agent(struct master *m, const char *id, enum mas
     list_init(&a->tasks);
     list_init(&a->unreachable_tasks);
     list_init(&a->filters);
+    list_init(&a->operations);
     list_init(&a->free_node);
     list_init(&a->dirty_node);
     list_init(&a->unreachable_node);
@@ -145,6 +147,7 @@ static void free_agent(struct master *m, struct master_agent *a)
 {
     master_filters_remove_of_agent(m, a);
     master_budget_forget_agent(m, a);
+    master_operations_forget(m, a);
     CHECK(list_is_empty(&a->offers) && list_is_empty(&a->tasks) && a->executors == NULL);
     while (list_pop_front(&a->unreachable_tasks) != NULL)
         ; /* their frameworks keep them */
@@ -170,7 +173,7 @@ struct master_agent *master_agents_recover(struct master *m, const Mesos__V1__Ag
         return NULL;
     struct master_agent *a = new_agent(m, info->id->value, MASTER_AGENT_READMITTING);
     struct err err;
-    if (master_agent_set_info(m, a, info, version, &err) < 0) {
+    if (master_agent_set_info(m, a, info, version, NULL, 0, &err) < 0) {
         master_fatal(m, "registry: agent %s: %s", a->id, err.text);
         return NULL;
     }
@@ -261,6 +264,7 @@ void master_agents_on_unreachable_stored(struct master *m, struct master_write *
     m->counters.agent_removals++;
     m->counters.agent_removals_unhealthy++;
     master_tasks_end_of_agent(m, a, MASTER_AGENT_END_UNREACHABLE);
+    master_operations_end_of_agent(m, a, MESOS__V1__OPERATION_STATE__OPERATION_UNREACHABLE, "the agent is unreachable");
     master_filters_remove_of_agent(m, a);
     drop_amounts(m, a);
     master_agent_set_state(m, a, MASTER_AGENT_UNREACHABLE);
@@ -276,6 +280,7 @@ void master_agents_on_forgotten(struct master *m, struct master_write *w)
     if (a == NULL || a->state != MASTER_AGENT_LEAVING)
         return;
     master_tasks_end_of_agent(m, a, MASTER_AGENT_END_REMOVED);
+    master_operations_end_of_agent(m, a, MESOS__V1__OPERATION_STATE__OPERATION_UNKNOWN, "the agent was removed");
     master_departed_add(m, a->id, false);
     send_removed(m, a);
     master_trace(m, "agent %s was removed", a->id);
@@ -293,6 +298,8 @@ void master_agents_on_gone_stored(struct master *m, struct master_write *w)
     bool was_unreachable = a->unreachable_ms != 0;
     master_tasks_end_of_agent(m, a, MASTER_AGENT_END_GONE);
     master_tasks_gone_with_agent(m, a);
+    master_operations_end_of_agent(m, a, MESOS__V1__OPERATION_STATE__OPERATION_GONE_BY_OPERATOR,
+                                   "the agent was marked gone by an operator");
     master_departed_add(m, a->id, true);
     if (!was_unreachable)
         send_removed(m, a);
@@ -329,7 +336,7 @@ static void on_register(struct master *m, struct master_link *l, const Muster__L
     char *id = arena_printf(m->out->arena, "%s-S%llu", m->id, (unsigned long long)m->next_agent++);
     struct master_agent *a = new_agent(m, id, MASTER_AGENT_ADMITTING);
     struct err err;
-    if (master_agent_set_info(m, a, message->agent_info, message->version, &err) < 0) {
+    if (master_agent_set_info(m, a, message->agent_info, message->version, message->total, message->n_total, &err) < 0) {
         REFUSE(m, l, false, "%s", err.text);
         free_agent(m, a);
         return;
@@ -395,7 +402,7 @@ static void finish_return(struct master *m, struct master_agent *a, const Muster
     master_offers_return_of_agent(m, a, true);
     master_agent_set_state(m, a, MASTER_AGENT_READMITTING);
     cleanup_free uint8_t *before = wire_pack(&a->info->base, &before_len);
-    if (master_agent_set_info(m, a, message->agent_info, message->version, &err) < 0) {
+    if (master_agent_set_info(m, a, message->agent_info, message->version, message->total, message->n_total, &err) < 0) {
         struct master_link *l = a->link;
         REFUSE(m, l, false, "%s", err.text);
         master_agent_set_state(m, a, is_news ? MASTER_AGENT_RECOVERED : MASTER_AGENT_DISCONNECTED);
@@ -472,7 +479,7 @@ static void on_reregister(struct master *m, struct master_link *l, const Muster_
     if (a == NULL) {
         a = new_agent(m, info->id->value, MASTER_AGENT_READMITTING);
         struct err err;
-        if (master_agent_set_info(m, a, info, message->version, &err) < 0) {
+        if (master_agent_set_info(m, a, info, message->version, message->total, message->n_total, &err) < 0) {
             REFUSE(m, l, false, "%s", err.text);
             free_agent(m, a);
             return;
@@ -549,6 +556,8 @@ static void on_agent_message(struct master *m, struct master_agent *a, const Mus
         on_exited_executor(m, a, message->exited_executor);
     if (message->executor_message != NULL)
         on_executor_message(m, a, message->executor_message);
+    if (message->operation_status_update != NULL)
+        master_operations_on_status(m, a, message->operation_status_update);
     if (message->pong != NULL && message->pong->sequence == a->ping_sequence) {
         a->pong_awaited = false;
         a->pings_missed = 0;
@@ -594,6 +603,14 @@ int master_agents_on_link_up(struct master *m, link_id link, const char *peer_ip
     return 0;
 }
 
+static void disconnected(struct master *m, struct master_agent *a)
+{
+    master_agent_set_state(m, a, MASTER_AGENT_DISCONNECTED);
+    master_offers_return_of_agent(m, a, true);
+    master_operations_on_disconnected(m, a);
+    master_trace(m, "agent %s disconnected", a->id);
+}
+
 void master_agents_on_link_down(struct master *m, link_id link)
 {
     struct master_link *l = find_link(m, link);
@@ -601,11 +618,15 @@ void master_agents_on_link_down(struct master *m, link_id link)
         return;
     struct master_agent *a = l->agent;
     forget_link(m, l);
-    if (a == NULL || a->state != MASTER_AGENT_CONNECTED)
-        return; /* what is being stored for it looks for the link when it is done */
-    master_agent_set_state(m, a, MASTER_AGENT_DISCONNECTED);
-    master_offers_return_of_agent(m, a, true);
-    master_trace(m, "agent %s disconnected", a->id);
+    if (a != NULL && a->state == MASTER_AGENT_CONNECTED)
+        disconnected(m, a); /* else what is being stored for it looks for the link when it is done */
+}
+
+void master_agent_hang_up(struct master *m, struct master_agent *a, const char *why)
+{
+    master_trace_warning(m, "agent %s must report anew: %s", a->id, why);
+    close_link(m, a->link);
+    disconnected(m, a);
 }
 
 /* -- time ------------------------------------------------------------------------------------------------------- */

@@ -27,6 +27,9 @@ void master_agents_on_forgotten(struct master *m, struct master_write *w);
 void master_agents_on_gone_stored(struct master *m, struct master_write *w);
 void master_agents_deinit(struct master *m);
 
+/* Ends a connected agent's link, so that it comes back with a new report. */
+void master_agent_hang_up(struct master *m, struct master_agent *a, const char *why);
+
 /* Is not, or no longer, to be heard: leave the present state for another. Keeps counts and timers right. */
 void master_agent_set_state(struct master *m, struct master_agent *a, enum master_agent_state state);
 
@@ -35,7 +38,13 @@ void master_agent_set_state(struct master *m, struct master_agent *a, enum maste
 /* Takes info (without id) as the agent's; total and amounts follow. 0 or -EINVAL, -ENOSPC with a text; then nothing has
  * changed. */
 int master_agent_set_info(struct master *m, struct master_agent *a, const Mesos__V1__AgentInfo *info, const char *version,
-                          struct err *err);
+                          Mesos__V1__Resource *const *total, size_t n_total, struct err *err);
+/* The agent's word about what it has, reservations and volumes included (n 0: what its info says); its offers end. 0 or
+ * -errno as above. */
+int master_agent_set_total(struct master *m, struct master_agent *a, Mesos__V1__Resource *const *total, size_t n_total,
+                           struct err *err);
+/* Its total has been converted. */
+void master_agent_on_converted(struct master_agent *a);
 /* The agent is back on its link: takes its report for the truth about what runs there and connects it. */
 void master_agent_come_back(struct master *m, struct master_agent *a, const Muster__Link__Reregister *report);
 /* free = total - what tasks and executors use; there are no offers. */

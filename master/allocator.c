@@ -135,6 +135,18 @@ static void remember_for_event(struct master *m, struct master_offer *o)
         list_push_back(&m->offered_frameworks, &f->pass_node);
 }
 
+/* Of an agent with reservations: reserved to the client's role or above it, and of a kind that its framework understands.
+ */
+static struct resources *may_have(const struct resources *free, const struct master_client *c)
+{
+    struct resources *part = resources_allocatable_to(free, c->role->name);
+    if (!(c->framework->capabilities & MASTER_CAN_REFINEMENT))
+        resources_drop_refined(part);
+    if (!(c->framework->capabilities & MASTER_CAN_SHARED))
+        resources_drop_shared(part);
+    return part;
+}
+
 /* Offers the client whatever of the agent's free resources it may have. Returns whether nothing is left. */
 static bool try_client(struct master *m, struct master_agent *a, struct master_client *c)
 {
@@ -144,7 +156,7 @@ static bool try_client(struct master *m, struct master_agent *a, struct master_c
         return true;
     if (a->has_gpus && !(f->capabilities & MASTER_CAN_GPU))
         return false;
-    struct resources *part = a->has_reservations ? resources_allocatable_to(a->free, c->role->name) : NULL;
+    struct resources *part = a->has_reservations ? may_have(a->free, c) : NULL;
     if (map_count(&m->quotas) > 0) {
         part = part != NULL ? part : resources_copy(a->free);
         master_budget_cut(m, c, part);

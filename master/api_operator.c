@@ -141,8 +141,7 @@ static void get_executors(struct question *q)
 
 static void get_operations(struct question *q)
 {
-    NEW(q, Mesos__V1__Master__Response__GetOperations, body, mesos__v1__master__response__get_operations);
-    q->response->get_operations = body;
+    q->response->get_operations = master_snapshot_operations(q->s->core, q->arena);
 }
 
 static void get_roles(struct question *q)

@@ -9,6 +9,7 @@
 #include "master/frameworks.h"
 #include "master/launch.h"
 #include "master/offers.h"
+#include "master/operations.h"
 #include "master/roles.h"
 #include "master/send.h"
 #include "master/tasks.h"
@@ -259,7 +260,10 @@ static void carry_out(struct master *m, struct master_framework *f, const Mesos_
     case MESOS__V1__SCHEDULER__CALL__TYPE__MESSAGE:
         on_message(m, f, c->message);
         break;
-    default: /* REQUEST is a hint nobody uses; of operations there are none to acknowledge */
+    case MESOS__V1__SCHEDULER__CALL__TYPE__ACKNOWLEDGE_OPERATION_STATUS:
+        master_operations_on_acknowledge(m, f, c->acknowledge_operation_status);
+        break;
+    default: /* REQUEST is a hint nobody uses */
         break;
     }
 }

@@ -19,5 +19,3 @@ void master_reconcile_cancel(struct master_framework *f);
 void master_reconcile_skip(struct master_task *t);
 /* One task as if RECONCILE had named it. agent_id may be NULL. */
 void master_reconcile_task(struct master *m, struct master_framework *f, const char *task_id, const char *agent_id);
-void master_on_reconcile_operations(struct master *m, struct master_framework *f,
-                                    const Mesos__V1__Scheduler__Call__ReconcileOperations *reconcile);

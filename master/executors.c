@@ -76,6 +76,7 @@ void master_executor_remove(struct master *m, struct master_executor *e)
         CHECK(resources_quantities(e->resources, &amounts) == 0); /* as when it was charged */
         share_release(&e->client->node, &amounts, &m->total);
         resources_unallocate(e->resources);
+        resources_drop_shared(e->resources);
         if (e->agent->total != NULL)
             master_allocator_give_back(m, e->agent, e->resources, false);
         else

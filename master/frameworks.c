@@ -10,6 +10,7 @@
 #include "master/authorize.h"
 #include "master/calls.h"
 #include "master/offers.h"
+#include "master/operations.h"
 #include "master/registry.h"
 #include "master/roles.h"
 #include "master/send.h"
@@ -112,6 +113,8 @@ static struct master_framework *new_framework(struct master *m, const Mesos__V1_
     list_init(&f->completed);
     list_init(&f->offers);
     list_init(&f->executors);
+    list_init(&f->operations);
+    map_init(&f->operation_ids);
     list_init(&f->pass_node);
     list_init(&f->pass_offers);
     list_init(&f->completed_node);
@@ -125,6 +128,8 @@ static void free_framework(struct master *m, struct master_framework *f)
 {
     master_reconcile_cancel(f);
     master_tasks_forget_all(m, f);
+    master_operations_end_of_framework(m, f);
+    map_deinit(&f->operation_ids);
     master_clients_unsubscribe(m, f);
     CHECK(f->client_count == 0 && list_is_empty(&f->offers) && list_is_empty(&f->executors));
     heap_remove(&m->failover_timers, &f->failover_timer);
@@ -527,6 +532,7 @@ void master_frameworks_on_removal_stored(struct master *m, struct master_write *
     if (f != NULL) {
         tell_agents_of_removal(m, f);
         master_tasks_end_of_framework(m, f);
+        master_operations_end_of_framework(m, f);
         if (f->stream != 0) {
             master_effects_push(m->out, MASTER_EFFECT_STREAM_CLOSE)->stream_close.stream = f->stream;
             forget_stream(m, f->stream);

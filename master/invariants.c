@@ -7,28 +7,30 @@
 #include "master/state.h"
 #include "master/tasks.h"
 
-static void add_plain(struct resources *to, const struct resources *allocated)
+static void add_plain(struct resources *to, const struct resources *allocated, bool with_shared)
 {
     struct resources *plain = resources_copy(allocated);
     resources_unallocate(plain);
+    if (!with_shared)
+        resources_drop_shared(plain);
     resources_add(to, plain);
     resources_free(plain);
 }
 
-/* total = free + offered + used, to the thousandth. */
+/* total = free + offered + used, to the thousandth; uses of shared volumes take nothing. */
 static void check_agent_amounts(const struct master_agent *a)
 {
     struct resources *sum = resources_copy(a->free);
     for (const struct list *it = a->offers.next; it != &a->offers; it = it->next)
-        add_plain(sum, container_of(it, struct master_offer, agent_node)->resources);
+        add_plain(sum, container_of(it, struct master_offer, agent_node)->resources, true);
     for (const struct list *it = a->tasks.next; it != &a->tasks; it = it->next) {
         const struct master_task *t = container_of(it, struct master_task, node);
         if (t->resources != NULL)
-            add_plain(sum, t->resources);
+            add_plain(sum, t->resources, false);
     }
     for (const struct master_executor *e = a->executors; e != NULL; e = e->hh.next)
         if (e->resources != NULL)
-            add_plain(sum, e->resources);
+            add_plain(sum, e->resources, false);
     CHECK(a->is_overcommitted || resources_equal(sum, a->total));
     resources_free(sum);
 }
@@ -141,6 +143,23 @@ static void check_reserved(const struct master *m)
     }
 }
 
+static void check_operations(const struct master *m)
+{
+    size_t count = 0;
+    for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next) {
+        size_t of_agent = 0;
+        for (const struct list *it = a->operations.next; it != &a->operations; it = it->next, of_agent++) {
+            const struct master_operation *o = container_of(it, struct master_operation, agent_node);
+            CHECK(o->agent == a && (o->id == NULL || o->framework != NULL) && o->status != NULL);
+            CHECK((o->framework_node.next != &o->framework_node) == (o->framework != NULL));
+            CHECK(!o->is_terminal || o->id != NULL || a->state != MASTER_AGENT_CONNECTED);
+        }
+        CHECK(of_agent == a->operation_count);
+        count += of_agent;
+    }
+    CHECK(count == HASH_COUNT(m->operations));
+}
+
 static void check_filters(const struct master *m)
 {
     size_t count = 0;
@@ -172,6 +191,7 @@ void master_check_invariants(const struct master *m)
         check_framework(f);
         CHECK(f->tasks == NULL && f->client_count == 0);
     }
+    check_operations(m);
     check_filters(m);
     check_reserved(m);
 }

@@ -9,6 +9,7 @@
 #include "master/allocator.h"
 #include "master/authorize.h"
 #include "master/offers.h"
+#include "master/operations.h"
 #include "master/roles.h"
 #include "master/send.h"
 #include "master/snapshot.h"
@@ -41,27 +42,6 @@ static void send_task_failure(struct master *m, struct master_framework *f, cons
     status->agent_id = task->agent_id;
     m->counters.tasks_ended[state]++;
     master_send_update(m, f, status);
-}
-
-static void fail_operation(struct master *m, struct master_framework *f, const Mesos__V1__Offer__Operation *op,
-                           const char *why)
-{
-    if (op->id == NULL) {
-        master_trace_warning(m, "framework %s: an operation was refused: %s", f->id, why);
-        return;
-    }
-    Mesos__V1__Scheduler__Event *event =
-        master_send_framework(m, f, MESOS__V1__SCHEDULER__EVENT__TYPE__UPDATE_OPERATION_STATUS);
-    if (event == NULL)
-        return;
-    MASTER_WIRE(m, Mesos__V1__OperationStatus, status, mesos__v1__operation_status);
-    status->operation_id = op->id;
-    status->state = MESOS__V1__OPERATION_STATE__OPERATION_ERROR;
-    status->message = (char *)why;
-    MASTER_WIRE(m, Mesos__V1__Scheduler__Event__UpdateOperationStatus, body,
-                mesos__v1__scheduler__event__update_operation_status);
-    body->status = status;
-    event->update_operation_status = body;
 }
 
 /* The tasks of a LAUNCH or LAUNCH_GROUP. */
@@ -117,13 +97,39 @@ static struct resources *take_wire(struct accept *x, Mesos__V1__Resource ***list
     return set;
 }
 
+/* A use of a shared volume takes it from nobody, but is one more that the role is charged for. */
+static void charge_shared(struct accept *x, const struct resources *set, bool is_release)
+{
+    if (!resources_has_shared(set))
+        return;
+    struct resources *shared = resources_shared(set);
+    struct quantities amounts;
+    CHECK(resources_quantities(shared, &amounts) == 0); /* of the agent's total */
+    if (is_release) {
+        resources_subtract(x->remaining, shared);
+        share_release(&x->client->node, &amounts, &x->m->total);
+    } else {
+        resources_add(x->remaining, shared);
+        share_charge(&x->client->node, &amounts, &x->m->total);
+    }
+    resources_free(shared);
+}
+
 /* Moves what is asked for out of the remainder. */
-static bool use(struct accept *x, const struct resources *set)
+static bool use(struct accept *x, struct resources *set)
 {
     if (!resources_contains(x->remaining, set))
         return false;
+    resources_adopt_volumes(set, x->remaining); /* a task says how it uses a volume, not whose it is */
     resources_subtract(x->remaining, set);
+    charge_shared(x, set, false);
     return true;
+}
+
+static void unuse(struct accept *x, const struct resources *set)
+{
+    charge_shared(x, set, true);
+    resources_add(x->remaining, set);
 }
 
 static const char *not_enough(struct accept *x, const struct resources *set, const char *who)
@@ -260,7 +266,7 @@ static const char *launch_one(struct accept *x, const Mesos__V1__TaskInfo *asked
         why = not_enough(x, c.resources, "the task");
     } else if (executor_set != NULL && !use(x, executor_set)) {
         why = not_enough(x, executor_set, "the executor");
-        resources_add(x->remaining, c.resources);
+        unuse(x, c.resources);
     }
     if (why != NULL) {
         resources_free(c.resources);
@@ -329,25 +335,30 @@ static const char *check_group(struct accept *x, const Mesos__V1__ExecutorInfo *
 }
 
 /* Takes the resources of everything out of the remainder, or of nothing. */
-static const char *use_group(struct accept *x, struct candidate *list, size_t n, const struct resources *executor_set)
+static const char *use_group(struct accept *x, struct candidate *list, size_t n, struct resources *executor_set)
 {
-    struct resources *before = resources_copy(x->remaining);
     const char *why = NULL;
-    if (executor_set != NULL && !use(x, executor_set))
+    bool has_executor = executor_set != NULL && use(x, executor_set);
+    size_t used = 0;
+    if (executor_set != NULL && !has_executor)
         why = not_enough(x, executor_set, "the executor");
-    for (size_t i = 0; why == NULL && i < n; i++) {
-        list[i].resources = take_wire(x, &list[i].info->resources, &list[i].info->n_resources);
-        if (!use(x, list[i].resources))
-            why = not_enough(x, list[i].resources, "the group");
+    while (why == NULL && used < n) {
+        struct resources *set = take_wire(x, &list[used].info->resources, &list[used].info->n_resources);
+        if (use(x, set)) {
+            list[used++].resources = set;
+        } else {
+            why = not_enough(x, set, "the group");
+            resources_free(set);
+        }
     }
-    if (why == NULL) {
-        resources_free(before);
+    if (why == NULL)
         return NULL;
+    while (used-- > 0) {
+        unuse(x, list[used].resources);
+        list[used].resources = resources_free(list[used].resources);
     }
-    for (size_t i = 0; i < n; i++)
-        list[i].resources = resources_free(list[i].resources);
-    resources_free(x->remaining);
-    x->remaining = before;
+    if (has_executor)
+        unuse(x, executor_set);
     return why;
 }
 
@@ -457,7 +468,7 @@ static void refuse_accept(struct master *m, struct master_framework *f, const Me
         if (is_task_operation(accept->operations[i]))
             fail_all(m, f, accept->operations[i], state, MESOS__V1__TASK_STATUS__REASON__REASON_INVALID_OFFERS, why);
         else
-            fail_operation(m, f, accept->operations[i], why);
+            master_operation_refuse(m, f, accept->operations[i], why);
     }
 }
 
@@ -507,8 +518,8 @@ void master_on_accept(struct master *m, struct master_framework *f, const Mesos_
             launch(&x, op);
         else if (op->has_type && op->type == MESOS__V1__OFFER__OPERATION__TYPE__LAUNCH_GROUP)
             launch_group(&x, op);
-        else
-            fail_operation(m, f, op, "this master does not support reservations, volumes and disks yet");
+        else if ((why = master_operation_accept(m, x.client, x.agent, x.remaining, op)) != NULL)
+            master_operation_refuse(m, f, op, why);
     }
     return_rest(&x, accept->filters);
     master_client_unhold(m, x.client);

@@ -196,37 +196,3 @@ void master_on_reconcile(struct master *m, struct master_framework *f,
     if (!f->under_pressure)
         answer_some(m, f);
 }
-
-/* -- operations ------------------------------------------------------------------------------------------------- */
-
-/* This master holds no operations: what is asked for is unknown, or on an agent that is not there. */
-static Mesos__V1__OperationState operation_state(const struct master *m, const Mesos__V1__AgentID *agent_id)
-{
-    const struct master_agent *a = agent_id != NULL ? master_agent_find(m, agent_id->value) : NULL;
-    if (agent_id != NULL && master_departed_is_gone(m, agent_id->value))
-        return MESOS__V1__OPERATION_STATE__OPERATION_GONE_BY_OPERATOR;
-    if (a != NULL && (a->state == MASTER_AGENT_RECOVERED || a->state == MASTER_AGENT_READMITTING))
-        return MESOS__V1__OPERATION_STATE__OPERATION_RECOVERING;
-    if (a != NULL && (a->state == MASTER_AGENT_UNREACHABLE || a->state == MASTER_AGENT_LEAVING))
-        return MESOS__V1__OPERATION_STATE__OPERATION_UNREACHABLE;
-    return MESOS__V1__OPERATION_STATE__OPERATION_UNKNOWN;
-}
-
-void master_on_reconcile_operations(struct master *m, struct master_framework *f,
-                                    const Mesos__V1__Scheduler__Call__ReconcileOperations *reconcile)
-{
-    for (size_t i = 0; i < reconcile->n_operations; i++) {
-        Mesos__V1__Scheduler__Event *event =
-            master_send_framework(m, f, MESOS__V1__SCHEDULER__EVENT__TYPE__UPDATE_OPERATION_STATUS);
-        CHECK(event != NULL); /* the call came from a connected framework */
-        MASTER_WIRE(m, Mesos__V1__OperationStatus, status, mesos__v1__operation_status);
-        status->operation_id = reconcile->operations[i]->operation_id;
-        status->agent_id = reconcile->operations[i]->agent_id;
-        status->resource_provider_id = reconcile->operations[i]->resource_provider_id;
-        status->state = operation_state(m, status->agent_id);
-        MASTER_WIRE(m, Mesos__V1__Scheduler__Event__UpdateOperationStatus, body,
-                    mesos__v1__scheduler__event__update_operation_status);
-        body->status = status;
-        event->update_operation_status = body;
-    }
-}

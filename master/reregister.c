@@ -11,6 +11,8 @@
 #include "master/agents.h"
 #include "master/allocator.h"
 #include "master/frameworks.h"
+#include "master/offers.h"
+#include "master/operations.h"
 #include "master/roles.h"
 #include "master/send.h"
 #include "master/snapshot.h"
@@ -40,41 +42,71 @@ static Mesos__V1__AgentInfo *copy_info(const Mesos__V1__AgentInfo *info, const c
     return copy;
 }
 
-int master_agent_set_info(struct master *m, struct master_agent *a, const Mesos__V1__AgentInfo *info, const char *version,
-                          struct err *err)
+static struct resources *read_total(Mesos__V1__Resource *const *list, size_t n, struct quantities *amounts, struct err *err)
 {
     struct resources *total = resources_new();
-    struct quantities amounts;
-    int r = resources_add_wire(total, info->resources, info->n_resources, err);
-    if (r == 0 && info->hostname[0] == '\0')
-        r = err_set(err, -EINVAL, "AgentInfo.hostname is empty");
+    int r = resources_add_wire(total, list, n, err);
     if (r == 0) {
         resources_unallocate(total);
-        r = resources_quantities(total, &amounts);
+        r = resources_quantities(total, amounts);
         if (r < 0)
             err_set(err, r, "too many kinds of resources in this cluster");
     }
-    if (r < 0) {
-        resources_free(total);
-        return r;
-    }
+    return r == 0 ? total : resources_free(total);
+}
+
+/* Takes over total. */
+static void put_total(struct master *m, struct master_agent *a, struct resources *total, const struct quantities *amounts)
+{
     if (a->is_counted) {
         quantities_subtract(&m->total, &a->total_amounts);
         a->is_counted = false;
         m->total_changed = true;
     }
+    resources_free(a->total);
+    a->total = total;
+    a->total_amounts = *amounts;
+    a->has_gpus = quantities_get(amounts, "gpus") > 0;
+    master_agent_on_converted(a);
+    master_agent_recount(a);
+}
+
+void master_agent_on_converted(struct master_agent *a)
+{
+    a->has_reservations = has_reserved(a->total);
+}
+
+int master_agent_set_total(struct master *m, struct master_agent *a, Mesos__V1__Resource *const *total, size_t n_total,
+                           struct err *err)
+{
+    struct quantities amounts;
+    struct resources *set =
+        read_total(n_total > 0 ? total : a->info->resources, n_total > 0 ? n_total : a->info->n_resources, &amounts, err);
+    if (set == NULL)
+        return -EINVAL;
+    master_offers_return_of_agent(m, a, true);
+    put_total(m, a, set, &amounts);
+    master_allocator_give_back(m, a, resources_new(), true);
+    return 0;
+}
+
+int master_agent_set_info(struct master *m, struct master_agent *a, const Mesos__V1__AgentInfo *info, const char *version,
+                          Mesos__V1__Resource *const *total, size_t n_total, struct err *err)
+{
+    struct quantities amounts;
+    if (info->hostname[0] == '\0')
+        return err_set(err, -EINVAL, "AgentInfo.hostname is empty");
+    struct resources *set =
+        read_total(n_total > 0 ? total : info->resources, n_total > 0 ? n_total : info->n_resources, &amounts, err);
+    if (set == NULL)
+        return -EINVAL;
     Mesos__V1__AgentInfo *copy = copy_info(info, a->id);
     if (a->info != NULL)
         mesos__v1__agent_info__free_unpacked(a->info, NULL);
     a->info = copy;
     free(a->version);
     a->version = xstrdup(version);
-    resources_free(a->total);
-    a->total = total;
-    a->total_amounts = amounts;
-    a->has_reservations = has_reserved(total);
-    a->has_gpus = quantities_get(&amounts, "gpus") > 0;
-    master_agent_recount(a);
+    put_total(m, a, set, &amounts);
     return 0;
 }
 
@@ -84,6 +116,9 @@ static void use(struct master_agent *a, const struct resources *allocated)
         return;
     struct resources *plain = resources_copy(allocated);
     resources_unallocate(plain);
+    if (!resources_contains(a->total, plain))
+        a->is_overcommitted = true; /* a shared volume that is gone, above all */
+    resources_drop_shared(plain);
     if (!resources_contains(a->free, plain))
         a->is_overcommitted = true;
     resources_subtract(a->free, plain);
@@ -142,6 +177,8 @@ static struct resources *allocated_of(struct report *r, struct master_framework 
         master_trace_warning(r->m, "agent %s reports resources that cannot be", r->agent->id);
         return resources_free(set);
     }
+    resources_unallocate(set);
+    resources_adopt_volumes(set, r->agent->total);
     resources_allocate(set, role);
     *client = master_client_get(r->m, f, role);
     return set;
@@ -294,6 +331,7 @@ void master_agent_come_back(struct master *m, struct master_agent *a, const Must
             take_task(&r, task);
     }
     drop_missing_tasks(&r);
+    master_operations_come_back(m, a, report);
     master_tasks_missing_after_return(m, a);
     master_agent_recount(a);
     if (a->is_overcommitted)

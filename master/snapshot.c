@@ -7,6 +7,7 @@
 #include "common/wire/codec.h"
 #include "master/drain.h"
 #include "master/offers.h"
+#include "master/operations.h"
 #include "master/send.h"
 
 /* -- tasks ------------------------------------------------------------------------------------------------------ */
@@ -143,6 +144,9 @@ static void add_capabilities(Mesos__V1__Master__Response__GetAgents__Agent *out,
         MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__MULTI_ROLE,
         MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__HIERARCHICAL_ROLE,
         MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__RESERVATION_REFINEMENT,
+        MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__RESOURCE_PROVIDER,
+        MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__RESIZE_VOLUME,
+        MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__AGENT_OPERATION_FEEDBACK,
         MESOS__V1__AGENT_INFO__CAPABILITY__TYPE__AGENT_DRAINING,
     };
     size_t n = sizeof(types) / sizeof(types[0]);
@@ -200,6 +204,16 @@ Mesos__V1__Master__Response__GetAgents *master_snapshot_agents(const struct mast
         else if (a->state == MASTER_AGENT_RECOVERED)
             out->recovered_agents[out->n_recovered_agents++] = a->info;
     }
+    return out;
+}
+
+Mesos__V1__Master__Response__GetOperations *master_snapshot_operations(const struct master *m, struct arena *arena)
+{
+    Mesos__V1__Master__Response__GetOperations *out = arena_new_one(arena, Mesos__V1__Master__Response__GetOperations);
+    mesos__v1__master__response__get_operations__init(out);
+    out->operations = arena_new_array(arena, Mesos__V1__Operation *, HASH_COUNT(m->operations));
+    for (const struct master_operation *o = m->operations; o != NULL; o = o->hh.next)
+        out->operations[out->n_operations++] = master_operation_wire(o, arena);
     return out;
 }
 

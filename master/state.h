@@ -6,6 +6,7 @@
  *           ├─ agents ───────┬─ offers     (list)   an offer is in its agent's and its framework's list
  *           │                ├─ tasks      (list)   all tasks the master holds there, terminal unacknowledged ones too
  *           │                ├─ executors  (hash)   custom and default executors
+ *           │                ├─ operations (list)   owner of the operation; with a framework it is in its list, too
  *           │                └─ filters    (list)
  *           └─ frameworks ───┬─ tasks      (hash)   owner of the task
  *                            ├─ unreachable (hash)  tasks of unreachable agents
@@ -13,8 +14,9 @@
  *                            ├─ clients    (array)  the framework in one role: a leaf of the share tree
  *                            └─ offers     (list)
  *
- * Amounts of an agent: total = free + offered + used. free is kept; offered is the sum of its offers, used that of its
- * tasks whose resources are not released and of its executors. */
+ * Amounts of an agent, without shared volumes: total = free + offered + used. A shared volume is free or in one offer,
+ * however many tasks use it. free is kept; offered is the sum of its offers, used that of its tasks whose resources are not
+ * released and of its executors. */
 #pragma once
 
 #include <uthash.h>
@@ -38,7 +40,8 @@
 #define MASTER_UNREACHABLE_AGENTS_MAX 102400
 #define MASTER_ROLES_MAX 256 /* roles of one framework */
 #define MASTER_QUOTAS_MAX 1000
-#define MASTER_QUOTA_AMOUNTS_MAX 16 /* names in one guarantee or limit */
+#define MASTER_QUOTA_AMOUNTS_MAX 16      /* names in one guarantee or limit */
+#define MASTER_AGENT_OPERATIONS_MAX 1000 /* of one agent, not yet acknowledged */
 
 /* -- agents ----------------------------------------------------------------------------------------------------- */
 
@@ -102,6 +105,8 @@ struct master_agent {
 
     struct list offers, tasks, filters;
     struct list unreachable_tasks; /* those it took along; they are in their frameworks' tables */
+    struct list operations;
+    size_t operation_count;
     struct master_executor *executors;
     size_t filter_count;
 
@@ -216,7 +221,8 @@ struct master_framework {
     struct master_task *tasks, *unreachable;
     struct list completed;
     size_t completed_count;
-    struct list offers, executors;
+    struct list offers, executors, operations;
+    struct map operation_ids; /* the framework's id of an operation to the operation, of those that have one */
     uint64_t state_counts[MASTER_TASK_STATE_COUNT]; /* of live, unreachable and remembered completed tasks */
 
     /* What RECONCILE still has to answer: see reconcile.c. */
@@ -303,6 +309,31 @@ struct master_task {
     char id[];
 };
 
+/* -- operations --------------------------------------------------------------------------------------------------- */
+
+/*   (refused: OPERATION_ERROR, no object)
+ *
+ *   ACCEPT, operator ──▶ PENDING ──agent──▶ FINISHED, FAILED, DROPPED ──acknowledged──▶ (gone)
+ *                           └── its agent is lost ──────────────────────────────────────▶ (gone; the scheduler is told)
+ *
+ * The conversion is in the agent's amounts here from the start. One without an id, or without a framework, is acknowledged
+ * by the master itself. */
+struct master_operation {
+    UT_hash_handle hh; /* in master.operations, by uuid */
+    uint8_t uuid[16];
+    struct master_framework *framework; /* NULL: asked for by an operator, or the framework is gone */
+    struct master_agent *agent;
+    struct list agent_node, framework_node;
+    char *id;           /* as its framework calls it; NULL: it wants no feedback */
+    request_id request; /* of an operator who waits, 0: nobody */
+    uint8_t *info;      /* packed mesos.v1.Offer.Operation */
+    uint8_t *status;    /* packed mesos.v1.OperationStatus, the newest */
+    uint32_t info_len, status_len;
+    uint64_t mark;
+    bool is_terminal, has_status_uuid;
+    uint8_t status_uuid[16]; /* of the newest status */
+};
+
 /* -- store ------------------------------------------------------------------------------------------------------ */
 
 enum master_write_kind {
@@ -378,6 +409,7 @@ struct master {
 
     struct master_offer *offers;
     struct master_filter *filters;
+    struct master_operation *operations;
 
     /* allocator */
     struct master_role *roles;

@@ -140,6 +140,7 @@ static void release(struct master *m, struct master_task *t)
     struct resources *resources = t->resources;
     t->resources = NULL;
     resources_unallocate(resources);
+    resources_drop_shared(resources); /* they are free, or in an offer, all the time */
     if (t->agent != NULL && t->agent->total != NULL)
         master_allocator_give_back(m, t->agent, resources, false);
     else

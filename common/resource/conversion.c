@@ -210,8 +210,11 @@ static int convert(const Mesos__V1__Offer__Operation *op, const struct resources
         if (op->destroy == NULL)
             return err_set(err, -EINVAL, "Expecting 'destroy' to be present");
         if ((rc = read_list(op->destroy->volumes, op->destroy->n_volumes, consumed, err)) == 0 &&
-            (rc = check_volumes(consumed, err)) == 0)
+            (rc = check_volumes(consumed, err)) == 0) {
+            if (pool != NULL)
+                resources_adopt_volumes(consumed, pool);
             strip_all(consumed, converted);
+        }
         return rc;
     case MESOS__V1__OFFER__OPERATION__TYPE__GROW_VOLUME:
         if (op->grow_volume == NULL)
@@ -303,7 +306,18 @@ bool resources_has_volume(const struct resources *r, const char *role, const cha
     return false;
 }
 
-/* -- shared volumes ------------------------------------------------------------------------------------------- */
+void resources_adopt_volumes(struct resources *r, const struct resources *pool)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        struct resource_kind *k = r->entries[i].kind;
+        if (!resource_kind_is_volume(k))
+            continue;
+        r->entries[i].kind = resource_kind_ref(kind_in_pool(pool, &r->entries[i]));
+        resource_kind_unref(k);
+    }
+}
+
+/* -- parts ---------------------------------------------------------------------------------------------------- */
 
 bool resources_has_shared(const struct resources *r)
 {
@@ -313,18 +327,48 @@ bool resources_has_shared(const struct resources *r)
     return false;
 }
 
-struct resources *resources_shared(const struct resources *r)
+static bool is_shared(const struct resource_kind *k)
+{
+    return k->is_shared;
+}
+
+static bool is_refined(const struct resource_kind *k)
+{
+    return resource_kind_stack(k) > 1;
+}
+
+static struct resources *part_of(const struct resources *r, bool (*fits)(const struct resource_kind *))
 {
     struct resources *out = resources_new();
     for (uint32_t i = 0; i < r->count; i++)
-        if (r->entries[i].kind->is_shared)
+        if (fits(r->entries[i].kind))
             put_as(out, &r->entries[i], resource_kind_ref(r->entries[i].kind));
     return out;
 }
 
+static void drop(struct resources *r, bool (*fits)(const struct resource_kind *))
+{
+    bool any = false;
+    for (uint32_t i = 0; i < r->count && !any; i++)
+        any = fits(r->entries[i].kind);
+    if (!any)
+        return;
+    struct resources *part = part_of(r, fits);
+    resources_subtract(r, part);
+    resources_free(part);
+}
+
+struct resources *resources_shared(const struct resources *r)
+{
+    return part_of(r, is_shared);
+}
+
 void resources_drop_shared(struct resources *r)
 {
-    struct resources *shared = resources_shared(r);
-    resources_subtract(r, shared);
-    resources_free(shared);
+    drop(r, is_shared);
+}
+
+void resources_drop_refined(struct resources *r)
+{
+    drop(r, is_refined);
 }

@@ -66,10 +66,14 @@ struct resources *resources_dynamic(const struct resources *r);
 /* Turns parts of base into `dynamic` ones. -EINVAL, base unchanged, when it has not what they were made of. */
 int resources_restore_dynamic(struct resources *base, const struct resources *dynamic, struct err *err);
 bool resources_has_volume(const struct resources *r, const char *role, const char *persistence_id);
+/* Volumes that are in pool, too, get the metadata they have there; the others stay. */
+void resources_adopt_volumes(struct resources *r, const struct resources *pool);
 /* Shared volumes, and all but them. */
 struct resources *resources_shared(const struct resources *r);
 bool resources_has_shared(const struct resources *r);
 void resources_drop_shared(struct resources *r);
+/* All with more than one reservation, which the pre-refinement form cannot say. */
+void resources_drop_refined(struct resources *r);
 
 /* Sum of a scalar over all entries in thousandths, 0 if absent. */
 int64_t resources_scalar_millis(const struct resources *r, const char *name);

@@ -261,6 +261,21 @@ static void remove_sandbox(struct sim_agent *a, const char *container_id)
     world_after(a->node.world, world_draw(a->node.world, 0, 1000), &a->node, tell_removed, drop_removed, r);
 }
 
+static void tell_volumes(void *ctx)
+{
+    struct removed *r = ctx;
+    struct agent_event in = {.type = AGENT_IN_VOLUMES_DONE, .volumes_done = {.operation = r->container_id}};
+    step(r->agent, &in);
+    drop_removed(r);
+}
+
+static void carry_out_volumes(struct sim_agent *a, const struct agent_effect *x)
+{
+    struct removed *r = xcalloc(1, sizeof(*r));
+    *r = (struct removed){a, xstrdup(x->volumes.operation)};
+    world_after(a->node.world, world_draw(a->node.world, 0, 50), &a->node, tell_volumes, drop_removed, r);
+}
+
 static void carry_out(struct sim_agent *a, const struct agent_effect *x)
 {
     struct end *e;
@@ -311,6 +326,9 @@ static void carry_out(struct sim_agent *a, const struct agent_effect *x)
         break;
     case AGENT_OUT_REMOVE_SANDBOX:
         remove_sandbox(a, x->remove_sandbox.container_id);
+        break;
+    case AGENT_OUT_VOLUMES:
+        carry_out_volumes(a, x);
         break;
     case AGENT_OUT_TRACE:
         world_log(a->node.world, a->node.name, "%s%s", x->trace.level >= LOG_LEVEL_WARNING ? "! " : "", x->trace.text);

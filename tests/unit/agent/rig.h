@@ -49,6 +49,8 @@ struct rig {
     char last_launch[8192];    /* environment of the newest launch, sorted as given, one per line */
     struct launcher_spec spec; /* newest; pointers end with the next step */
     int exit_status;
+    char volumes_of[64];          /* the operation whose volumes were asked for last */
+    uint8_t operation_status[16]; /* uuid of the newest operation status */
     bool partition_aware, no_checkpoint, ended;
     const char *boot_id;
 };
@@ -115,6 +117,8 @@ static inline void rig_on_send(struct rig *r, const Muster__Link__AgentToMaster 
             (void)buf_printf(&tasks, " %s:%s", t->task_id->value, rig_state((int)t->state));
         }
         assert_string_equal(m->reregister->agent_info->id->value, RIG_AGENT);
+        if (m->reregister->n_total > 0 || m->reregister->n_operations > 0)
+            (void)buf_printf(&tasks, " total=%zu operations=%zu", m->reregister->n_total, m->reregister->n_operations);
         rig_line(r, "> reregister frameworks=%zu executors=%zu%.*s", m->reregister->n_frameworks,
                  m->reregister->n_executors, (int)buf_len(&tasks), (const char *)buf_data(&tasks));
         buf_deinit(&tasks);
@@ -127,6 +131,14 @@ static inline void rig_on_send(struct rig *r, const Muster__Link__AgentToMaster 
         assert_true(r->uuid_count < RIG_STATUSES_MAX);
         memcpy(r->uuids[r->uuid_count], s->uuid.data, 16);
         snprintf(r->uuid_tasks[r->uuid_count++], 64, "%s", s->task_id->value);
+    }
+    if (m->operation_status_update) {
+        const Muster__Link__OperationStatusUpdate *u = m->operation_status_update;
+        assert_true(u->operation_uuid.len == 16 && u->status->uuid->value.len == 16);
+        memcpy(r->operation_status, u->status->uuid->value.data, 16);
+        rig_line(r, "> operation %c %s%s%s total=%zu", u->operation_uuid.data[0],
+                 wire_enum_name(&mesos__v1__operation_state__descriptor, (int)u->status->state) + strlen("OPERATION_"),
+                 u->status->message ? ": " : "", u->status->message ? u->status->message : "", u->n_total);
     }
     if (m->exited_executor)
         rig_line(r, "> exited %s %d", m->exited_executor->executor_id->value, m->exited_executor->status);
@@ -200,6 +212,18 @@ static inline void rig_store(struct rig *r, const struct agent_effect *e)
     }
 }
 
+static inline void rig_on_volumes(struct rig *r, const struct agent_effect *e)
+{
+    struct buf ids;
+    buf_init(&ids, 0);
+    for (size_t i = 0; i < e->volumes.count; i++)
+        (void)buf_printf(&ids, " %s", e->volumes.list[i]->disk->persistence->id);
+    rig_line(r, "%s volumes%s%.*s", e->volumes.is_create ? "make" : "remove", e->volumes.is_repeated ? " again" : "",
+             (int)buf_len(&ids), (const char *)buf_data(&ids));
+    buf_deinit(&ids);
+    snprintf(r->volumes_of, sizeof(r->volumes_of), "%s", e->volumes.operation);
+}
+
 /* Held writes are on the disk's way: they are applied at once here, but the agent is told only by rig_stored. */
 static inline void rig_effects(struct rig *r)
 {
@@ -256,6 +280,9 @@ static inline void rig_effects(struct rig *r)
             break;
         case AGENT_OUT_REMOVE_SANDBOX:
             rig_line(r, "remove %s", rig_executor_of(r, e->remove_sandbox.container_id));
+            break;
+        case AGENT_OUT_VOLUMES:
+            rig_on_volumes(r, e);
             break;
         case AGENT_OUT_TRACE:
             break;
