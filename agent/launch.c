@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -280,14 +281,25 @@ static const char *refuse_command(const struct refusal *r, const Mesos__V1__Comm
     return NULL;
 }
 
-static const char *refuse_resources(const struct refusal *r, Mesos__V1__Resource *const *list, size_t n)
+/* volumes: why persistent volumes cannot be used here, NULL: they can. */
+static const char *refuse_resources(const struct refusal *r, Mesos__V1__Resource *const *list, size_t n,
+                                    const char *volumes)
 {
     for (size_t i = 0; i < n; i++) {
         const Mesos__V1__Resource *one = list[i];
         if (strcmp(one->name, "gpus") == 0 && one->scalar != NULL && one->scalar->value > 0)
             return no(r, "resources", "gpus");
-        if (one->disk != NULL && (one->disk->persistence != NULL || one->disk->volume != NULL))
-            return no(r, "resources.disk.persistence", NULL);
+        if (one->disk == NULL || (one->disk->persistence == NULL && one->disk->volume == NULL))
+            continue;
+        if (one->disk->persistence == NULL)
+            return no(r, "resources.disk.volume", "only persistent volumes are");
+        if (volumes != NULL)
+            return no(r, "resources.disk.persistence", volumes);
+        if (one->disk->volume == NULL || one->disk->volume->container_path[0] == '\0' ||
+            has_dot_dot(one->disk->volume->container_path))
+            return no(r, "resources.disk.volume.container_path", "it must be a path without \"..\"");
+        if (one->n_reservations == 0 || !text_is_valid_id(one->disk->persistence->id))
+            return no(r, "resources.disk.persistence", "it is not reserved, or has no valid id");
     }
     return NULL;
 }
@@ -308,7 +320,8 @@ const char *agent_launch_refusal(const Mesos__V1__TaskInfo *task, const Mesos__V
                                  bool group, const char *framework_user, struct arena *arena)
 {
     struct refusal r = {arena, "task"};
-    const char *why = refuse_resources(&r, task->resources, task->n_resources);
+    const char *why = refuse_resources(&r, task->resources, task->n_resources,
+                                       command ? NULL : "the executor's container has those of the executor");
     bool builtin = command || (executor->has_type && executor->type == MESOS__V1__EXECUTOR_INFO__TYPE__DEFAULT);
     if (why == NULL && builtin) { /* a framework's own executor sees to its tasks itself */
         r.where = "container";
@@ -323,7 +336,7 @@ const char *agent_launch_refusal(const Mesos__V1__TaskInfo *task, const Mesos__V
     }
     if (why == NULL && !command) {
         r.where = "executor";
-        why = refuse_resources(&r, executor->resources, executor->n_resources);
+        why = refuse_resources(&r, executor->resources, executor->n_resources, NULL);
         r.where = "executor.container";
         if (why == NULL)
             why = refuse_container(&r, executor->container);
@@ -537,6 +550,63 @@ static void set_terminal(const Mesos__V1__TTYInfo *tty, struct launcher_spec *sp
     spec->columns = size->columns > UINT16_MAX ? UINT16_MAX : (uint16_t)size->columns;
 }
 
+/* Facts: mesos 6.5. */
+static struct launcher_mount volume_mount(const struct agent *a, const Mesos__V1__Resource *r, struct arena *arena)
+{
+    const Mesos__V1__Resource__DiskInfo__Source *s = r->disk->source;
+    const char *root = NULL;
+    bool is_mount_disk = s != NULL && s->type == MESOS__V1__RESOURCE__DISK_INFO__SOURCE__TYPE__MOUNT;
+    if (s != NULL && s->path != NULL)
+        root = s->path->root;
+    else if (s != NULL && s->mount != NULL)
+        root = s->mount->root;
+    char *role = agent_volume_role_name(r->reservations[r->n_reservations - 1]->role);
+    struct launcher_mount m = {
+        .source = a->config.work_dir,
+        .beneath = is_mount_disk ? "." : arena_printf(arena, "volumes/roles/%s/%s", role, r->disk->persistence->id),
+        .give = r->shared != NULL ? LAUNCHER_GIVE_FIRST : LAUNCHER_GIVE,
+        .target = r->disk->volume->container_path,
+        .read_only = r->disk->volume->mode == MESOS__V1__VOLUME__MODE__RO};
+    if (root != NULL)
+        m.source = root[0] == '/' ? root : arena_printf(arena, "%s/%s", a->config.work_dir, root);
+    free(role);
+    return m;
+}
+
+static bool is_volume(const Mesos__V1__Resource *r)
+{
+    return r->disk != NULL && r->disk->persistence != NULL;
+}
+
+/* The persistent volumes of a command task, or of an executor. */
+static void add_volumes(const struct agent *a, Mesos__V1__Resource *const *list, size_t n, struct launcher_spec *spec,
+                        struct arena *arena)
+{
+    size_t count = spec->mount_count;
+    for (size_t i = 0; i < n; i++)
+        count += is_volume(list[i]);
+    if (count == spec->mount_count)
+        return;
+    struct launcher_mount *mounts = arena_new_array(arena, struct launcher_mount, count);
+    if (spec->mount_count > 0)
+        memcpy(mounts, spec->mounts, spec->mount_count * sizeof(*mounts));
+    for (size_t i = 0; i < n; i++)
+        if (is_volume(list[i]))
+            mounts[spec->mount_count++] = volume_mount(a, list[i], arena);
+    spec->mounts = mounts;
+}
+
+static void set_volumes(const struct agent *a, const struct agent_executor *e, const Mesos__V1__ExecutorInfo *info,
+                        struct launcher_spec *spec, struct arena *arena)
+{
+    add_volumes(a, info->resources, info->n_resources, spec, arena);
+    for (struct map_entry *it = e->command ? map_first(&e->tasks) : NULL; it != NULL; it = map_next(it)) {
+        const struct agent_task *t = map_value(it);
+        const Mesos__V1__TaskInfo *task = agent_unpack(&mesos__v1__task_info__descriptor, t->info, t->info_len, arena);
+        add_volumes(a, task->resources, task->n_resources, spec, arena);
+    }
+}
+
 static void set_container(const Mesos__V1__ContainerInfo *c, struct launcher_spec *spec, struct arena *arena)
 {
     if (c == NULL)
@@ -577,6 +647,7 @@ struct launcher_spec *agent_launch_spec(const struct agent *a, const struct agen
     spec->builtin_executor = e->builtin;
     set_command(info->command, spec, arena);
     set_container(info->container, spec, arena);
+    set_volumes(a, e, info, spec, arena);
     set_environment(a, e, spec->sandbox, info->command, spec, arena);
     spec->limits = agent_launch_limits(a, e);
     return spec;

@@ -15,6 +15,7 @@ struct master;
 
 #define MASTER_HEARTBEAT_MS 15000 /* scheduler streams; facts: mesos 1.4 */
 
+struct auth_acls;
 struct master_config {
     uint64_t seed;        /* of all random draws; also of the master's own id */
     const char *hostname; /* advertised */

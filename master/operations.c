@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/auth/acl.h"
 #include "common/base/check.h"
 #include "common/base/text.h"
 #include "master/agents.h"
@@ -336,6 +337,44 @@ const char *master_operation_check(struct master_agent *a, const Mesos__V1__Offe
     return NULL;
 }
 
+/* What the ACLs ask of one resource of the operation: facts 10.4. */
+static bool is_allowed(const struct master *m, const char *principal, Mesos__V1__Offer__Operation__Type type,
+                       const Mesos__V1__Resource *r)
+{
+    const Mesos__V1__Resource__ReservationInfo *last =
+        r->n_reservations > 0 ? r->reservations[r->n_reservations - 1] : NULL;
+    const char *role = last != NULL ? last->role : NULL;
+    switch (type) {
+    case MESOS__V1__OFFER__OPERATION__TYPE__RESERVE:
+        return auth_allows(m->config.acls, principal, AUTH_RESERVE_RESOURCES, role);
+    case MESOS__V1__OFFER__OPERATION__TYPE__UNRESERVE:
+        return auth_allows(m->config.acls, principal, AUTH_UNRESERVE_RESOURCES, last != NULL ? last->principal : NULL);
+    case MESOS__V1__OFFER__OPERATION__TYPE__CREATE:
+        return auth_allows(m->config.acls, principal, AUTH_CREATE_VOLUME, role);
+    case MESOS__V1__OFFER__OPERATION__TYPE__DESTROY:
+        return auth_allows(m->config.acls, principal, AUTH_DESTROY_VOLUME, r->disk->persistence->principal);
+    default:
+        return auth_allows(m->config.acls, principal, AUTH_RESIZE_VOLUME, role);
+    }
+}
+
+bool master_operation_is_allowed(const struct master *m, const char *principal, const struct master_conversion *conversion,
+                                 const Mesos__V1__Offer__Operation *op)
+{
+    Mesos__V1__Resource **list = NULL;
+    size_t n;
+    if (m->config.acls == NULL)
+        return true;
+    /* As it was recorded, not as the caller has it: a volume has the principal that made it. */
+    const Mesos__V1__Offer__Operation *wire = master_conversion_wire(conversion, op, m->out->arena);
+    if (master_operation_resources(wire, &list, &n) != NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!is_allowed(m, principal, op->type, list[i]))
+            return false;
+    return true;
+}
+
 static const char *convert(struct master *m, struct master_client *c, struct master_agent *a, struct resources *remaining,
                            const Mesos__V1__Offer__Operation *op, struct master_conversion *conversion)
 {
@@ -354,6 +393,8 @@ static const char *convert(struct master *m, struct master_client *c, struct mas
     op = master_operation_allocated(op, c->role->name, arena);
     if (resources_conversion(op, remaining, conversion->consumed, conversion->converted, &err) < 0)
         return arena_strdup(arena, err.text);
+    if (!master_operation_is_allowed(m, f->info->principal, conversion, op))
+        return "the principal of the framework is not authorized for this operation";
     if ((why = master_operation_check(a, op, conversion, arena)) != NULL)
         return why;
     if (resources_convert(remaining, conversion->consumed, conversion->converted)) {

@@ -26,6 +26,9 @@ const char *master_operation_accept(struct master *m, struct master_client *c, s
 /* What depends on the agent's state: NULL, or why it cannot be now. */
 const char *master_operation_check(struct master_agent *a, const Mesos__V1__Offer__Operation *op,
                                    const struct master_conversion *conversion, struct arena *arena);
+/* May this principal (NULL: nobody in particular) do it? By --acls; everything without them. */
+bool master_operation_is_allowed(const struct master *m, const char *principal, const struct master_conversion *conversion,
+                                 const Mesos__V1__Offer__Operation *op);
 /* One that is checked and whose conversion is in the agent's free resources or its offers: from here on it is on its way.
  * f NULL: of an operator, who is answered at its end. conversion is not allocated for an operator's, else as `op` is. */
 void master_operation_start(struct master *m, struct master_framework *f, struct master_agent *a,

@@ -7,6 +7,7 @@
 #include "master/calls.h"
 #include "master/drain.h"
 #include "master/frameworks.h"
+#include "master/operator_operations.h"
 #include "master/quota.h"
 #include "master/send.h"
 #include "master/weights.h"
@@ -32,6 +33,12 @@ static const struct {
     {MESOS__V1__MASTER__CALL__TYPE__UPDATE_QUOTA, master_quota_on_update},
     {MESOS__V1__MASTER__CALL__TYPE__SET_QUOTA, master_quota_on_set},
     {MESOS__V1__MASTER__CALL__TYPE__REMOVE_QUOTA, master_quota_on_remove},
+    {MESOS__V1__MASTER__CALL__TYPE__RESERVE_RESOURCES, master_operator_on_reserve},
+    {MESOS__V1__MASTER__CALL__TYPE__UNRESERVE_RESOURCES, master_operator_on_unreserve},
+    {MESOS__V1__MASTER__CALL__TYPE__CREATE_VOLUMES, master_operator_on_create_volumes},
+    {MESOS__V1__MASTER__CALL__TYPE__DESTROY_VOLUMES, master_operator_on_destroy_volumes},
+    {MESOS__V1__MASTER__CALL__TYPE__GROW_VOLUME, master_operator_on_grow_volume},
+    {MESOS__V1__MASTER__CALL__TYPE__SHRINK_VOLUME, master_operator_on_shrink_volume},
     {MESOS__V1__MASTER__CALL__TYPE__MARK_AGENT_GONE, master_drain_on_gone},
     {MESOS__V1__MASTER__CALL__TYPE__DRAIN_AGENT, master_drain_on_drain},
     {MESOS__V1__MASTER__CALL__TYPE__DEACTIVATE_AGENT, master_drain_on_deactivate},

@@ -171,6 +171,12 @@ master_shell_handler master_shell_legacy_handler(const char *path);
 void master_shell_on_weights(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 void master_shell_on_quota(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 
+/* api_volumes.c */
+void master_shell_on_reserve(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_unreserve(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_create_volumes(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_destroy_volumes(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+
 /* -- shell_metrics.c -------------------------------------------------------------------------------------------- */
 
 void master_shell_metrics_add(struct master_shell *s);

@@ -94,6 +94,9 @@ static void pack_lists(const struct launcher_spec *s, struct arena *a, Muster__C
         m->source = (char *)s->mounts[i].source;
         m->target = (char *)s->mounts[i].target;
         m->read_only = s->mounts[i].read_only;
+        m->beneath = (char *)s->mounts[i].beneath;
+        m->has_give = s->mounts[i].give != LAUNCHER_GIVE_NOT;
+        m->give = (uint32_t)s->mounts[i].give;
     }
     out->n_rlimits = s->rlimit_count;
     out->rlimits = arena_new_array(a, Muster__Container__Rlimit *, s->rlimit_count);

@@ -38,10 +38,19 @@ struct launcher_rlimit {
     uint64_t soft, hard; /* UINT64_MAX: unlimited */
 };
 
+enum launcher_give {
+    LAUNCHER_GIVE_NOT,
+    LAUNCHER_GIVE,       /* the source becomes the user's, as a sandbox does */
+    LAUNCHER_GIVE_FIRST, /* the same, unless it is somebody's already */
+};
+
 struct launcher_mount {
     const char *source; /* absolute path on the host */
     const char *target; /* absolute path in the container, or relative to the sandbox */
     bool read_only;
+    /* Not NULL: the directory at this relative path below source is what is mounted. No link is followed on the way. */
+    const char *beneath;
+    enum launcher_give give; /* only with beneath */
 };
 
 /* Amounts the kernel enforces. Negative: no limit. */

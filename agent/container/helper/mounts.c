@@ -363,6 +363,34 @@ static int add_mounts(const struct child_plan *p, const int *trees, struct err *
     return 0;
 }
 
+/* A volume: the agent's folders lead to it, the folder itself is a task's. */
+static int copy_volume(const struct child_plan *p, const Muster__Container__Mount *m, uint64_t attributes, struct err *err)
+{
+    cleanup_close int base = open(m->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (base < 0)
+        return err_sys(err, -errno, "volumes in %s", m->source);
+    cleanup_close int fd =
+        open_at(base, m->beneath, O_RDONLY | O_DIRECTORY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_sys(err, fd < 0 ? fd : -errno, "volume %s in %s", m->beneath, m->source);
+    bool is_given = m->has_give && (m->give == LAUNCHER_GIVE || (m->give == LAUNCHER_GIVE_FIRST && st.st_uid == 0));
+    bool differs = st.st_uid != p->user->uid || st.st_gid != p->user->gid;
+    if (is_given && differs && p->user->switches && fchown(fd, p->user->uid, p->user->gid) < 0)
+        return err_sys(err, -errno, "volume %s: owner", m->beneath);
+    int tree = copy_tree(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, attributes);
+    return tree < 0 ? err_sys(err, tree, "mount volume %s", m->beneath) : tree;
+}
+
+static int copy_source(const struct child_plan *p, const Muster__Container__Mount *m, struct err *err)
+{
+    uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->read_only ? MOUNT_ATTR_RDONLY : 0);
+    if (m->beneath != NULL)
+        return copy_volume(p, m, attributes, err);
+    int tree = copy_tree(AT_FDCWD, m->source, AT_RECURSIVE, attributes);
+    return tree < 0 ? err_sys(err, tree, "mount source %s", m->source) : tree;
+}
+
 int child_mounts(const struct child_plan *p, unsigned *bit, struct err *err)
 {
     const Muster__Container__Spec *spec = p->spec;
@@ -374,11 +402,9 @@ int child_mounts(const struct child_plan *p, unsigned *bit, struct err *err)
     if (sandbox < 0)
         return err_sys(err, sandbox, "mount %s", spec->sandbox);
     for (size_t i = 0; i < spec->n_mounts; i++) {
-        const Muster__Container__Mount *m = spec->mounts[i];
-        trees[i] = copy_tree(AT_FDCWD, m->source, AT_RECURSIVE,
-                             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->read_only ? MOUNT_ATTR_RDONLY : 0));
+        trees[i] = copy_source(p, spec->mounts[i], err);
         if (trees[i] < 0)
-            return err_sys(err, trees[i], "mount source %s", m->source);
+            return trees[i];
     }
     cleanup_close int visible = -1;
     if (spec->visible != NULL) {

@@ -210,6 +210,34 @@ static void test_mounts__links_in_the_sandbox_are_not_followed(void **state)
     assert_int_equal(access("/etc/x", F_OK), -1);
 }
 
+static void test_mounts__volumes_are_given_to_the_user_and_links_refused(void **state)
+{
+    struct world *w = *state;
+    WORLD_NEEDS(w, LAUNCHER_MOUNT_NAMESPACE);
+    assert_int_equal(
+        world_system("mkdir -p '%1$s/volumes/roles/eng fe/v1' && ln -s /etc '%1$s/volumes/roles/eng fe/v2'", w->work), 0);
+    const struct launcher_mount mounts[] = {
+        {.source = w->work, .beneath = "volumes/roles/eng fe/v1", .target = "data", .give = LAUNCHER_GIVE},
+        {.source = w->work, .beneath = "volumes/roles/eng fe/v1", .target = "ro", .read_only = true}};
+    struct launcher_spec spec = world_spec(w, "volume", "echo kept >data/file && cat ro/file; echo x 2>/dev/null >ro/y");
+    spec.mounts = mounts;
+    spec.mount_count = 2;
+    const char *missing;
+    bool switches = w->launcher->ops->isolation(w->launcher, &missing) & LAUNCHER_SWITCH_USER;
+    if (switches)
+        spec.user = "nobody";
+    const struct world_container *c = world_do(w, &spec);
+    assert_int_equal(c->reason, LAUNCHER_END_EXITED);
+    assert_string_equal(world_read(w, "volume", "stdout"), "kept\n");
+    if (switches)
+        assert_int_equal(world_system("test \"$(stat -c %%U '%s/volumes/roles/eng fe/v1')\" = nobody", w->work), 0);
+    assert_mount_fails(w, "linked",
+                       (struct launcher_mount){.source = w->work, .beneath = "volumes/roles/eng fe/v2", .target = "data"},
+                       "volume volumes/roles/eng fe/v2");
+    assert_mount_fails(w, "above", (struct launcher_mount){.source = w->work, .beneath = "../x", .target = "data"},
+                       "volume ../x");
+}
+
 /* ---- without root ---- */
 
 static int run_rootless(void)
@@ -308,6 +336,7 @@ int main(void)
         TEST(test_isolation__ipc_and_shm_are_own),
         TEST(test_isolation__own_cgroups_only),
         TEST(test_mounts__are_made_in_the_sandbox),
+        TEST(test_mounts__volumes_are_given_to_the_user_and_links_refused),
         TEST(test_mounts__bad_ones_fail),
         TEST(test_mounts__links_in_the_sandbox_are_not_followed),
         cmocka_unit_test(test_isolation__works_without_root),
