@@ -152,7 +152,6 @@ static void check_operations(const struct master *m)
             const struct master_operation *o = container_of(it, struct master_operation, agent_node);
             CHECK(o->agent == a && (o->id == NULL || o->framework != NULL) && o->status != NULL);
             CHECK((o->framework_node.next != &o->framework_node) == (o->framework != NULL));
-            CHECK(!o->is_terminal || o->id != NULL || a->state != MASTER_AGENT_CONNECTED);
         }
         CHECK(of_agent == a->operation_count);
         count += of_agent;

@@ -16,11 +16,12 @@ struct used {
 struct books {
     struct world *world;
     struct offer_book offers;
-    struct map totals;   /* agent id to struct resources */
-    struct map links;    /* link number as text to agent id, known after it registered */
-    struct map new_ones; /* link number as text to the resources of an agent without an id yet */
-    struct map used;     /* framework/task to struct used */
-    struct map partial;  /* ids of agents whose newest offer left something of them free */
+    struct map totals;    /* agent id to struct resources */
+    struct map links;     /* link number as text to agent id, known after it registered */
+    struct map new_ones;  /* link number as text to the resources of an agent without an id yet */
+    struct map used;      /* framework/task to struct used */
+    struct map under_way; /* uuid of an operation that has not ended to agent id */
+    struct map partial;   /* ids of agents whose newest offer left something of them free */
     bool has_changed;
 };
 
@@ -45,6 +46,9 @@ static void clear(struct books *b)
     map_deinit(&b->new_ones);
     map_deinit(&b->links);
     map_deinit(&b->used);
+    for (struct map_entry *e = map_first(&b->under_way); e != NULL; e = map_next(e))
+        free(map_value(e));
+    map_deinit(&b->under_way);
     map_deinit(&b->partial);
 }
 
@@ -124,12 +128,81 @@ static void set_link(struct books *b, link_id link, const char *agent_id)
     free(map_put(&b->links, link_key(link, key), xstrdup(agent_id)));
 }
 
+/* -- conversions ---------------------------------------------------------------------------------------------- */
+
+/* An operation is on its way to the agent: the books follow the master, which counts on it. */
+static void convert(struct books *b, const char *agent_id, const Muster__Link__ApplyOperation *m, struct arena *a)
+{
+    struct resources *total = map_get(&b->totals, agent_id), *consumed = resources_new(), *converted = resources_new();
+    const Mesos__V1__Offer__Operation *op = (const Mesos__V1__Offer__Operation *)wire_unpack(
+        &mesos__v1__offer__operation__descriptor, m->info.data, m->info.len, a, NULL);
+    struct err err;
+    CHECK(op != NULL && total != NULL);
+    if (resources_conversion(op, total, consumed, converted, &err) != 0 || !resources_convert(total, consumed, converted))
+        world_violate(b->world, "1", "agent %s is sent an operation on what it has not got", agent_id);
+    for (struct map_entry *u = map_first(&b->used); u != NULL; u = map_next(u)) {
+        const struct used *used = map_value(u);
+        if (strcmp(used->agent_id, agent_id) != 0)
+            continue;
+        struct resources *dynamic = resources_dynamic(used->resources);
+        if (!resources_contains(total, dynamic))
+            world_violate(b->world, "1", "agent %s: an operation takes what task %s uses", agent_id, map_key(u));
+        resources_free(dynamic);
+    }
+    char uuid[40];
+    snprintf(uuid, sizeof(uuid), "%016llx%016llx", *(unsigned long long *)(void *)m->operation_uuid.data,
+             *(unsigned long long *)(void *)(m->operation_uuid.data + 8));
+    free(map_put(&b->under_way, uuid, xstrdup(agent_id)));
+    b->has_changed = true;
+    resources_free(consumed);
+    resources_free(converted);
+}
+
+static bool is_any_under_way(const struct books *b, const char *agent_id)
+{
+    for (struct map_entry *e = map_first(&b->under_way); e != NULL; e = map_next(e))
+        if (strcmp(map_value(e), agent_id) == 0)
+            return true;
+    return false;
+}
+
+static void on_operation_end(struct books *b, const char *agent_id, const Muster__Link__OperationStatusUpdate *u)
+{
+    char uuid[40];
+    snprintf(uuid, sizeof(uuid), "%016llx%016llx", *(unsigned long long *)(void *)u->operation_uuid.data,
+             *(unsigned long long *)(void *)(u->operation_uuid.data + 8));
+    free(map_remove(&b->under_way, uuid));
+    if (u->n_total > 0 && agent_id != NULL && !is_any_under_way(b, agent_id))
+        set_total(b, agent_id, from_wire(u->total, u->n_total));
+}
+
+/* An agent that has finished all its operations comes back with the reservations and volumes it had. */
+static void compare_dynamic(struct books *b, const char *agent_id, const struct resources *now)
+{
+    const struct resources *before = map_get(&b->totals, agent_id);
+    if (before == NULL)
+        return;
+    struct resources *was = resources_dynamic(before), *is = resources_dynamic(now);
+    if (!is_any_under_way(b, agent_id) && !resources_equal(was, is))
+        world_violate(b->world, "1", "agent %s came back with other reservations than it had", agent_id);
+    for (struct map_entry *e = map_first(&b->under_way), *next; e != NULL; e = next) {
+        next = map_next(e);
+        if (strcmp(map_value(e), agent_id) == 0)
+            free(map_remove(&b->under_way, map_key(e)));
+    }
+    resources_free(was);
+    resources_free(is);
+}
+
 /* Says what runs there: the master's own idea of it is replaced. */
 static void on_reregister(struct books *b, link_id link, const Muster__Link__Reregister *m, struct arena *a)
 {
     const char *agent_id = m->agent_info->id->value;
     set_link(b, link, agent_id);
-    set_total(b, agent_id, from_wire(m->agent_info->resources, m->agent_info->n_resources));
+    struct resources *total =
+        m->n_total > 0 ? from_wire(m->total, m->n_total) : from_wire(m->agent_info->resources, m->agent_info->n_resources);
+    compare_dynamic(b, agent_id, total);
+    set_total(b, agent_id, total);
     release_agent(b, agent_id);
     for (size_t i = 0; i < m->n_tasks; i++) {
         const Mesos__V1__Task *t =
@@ -156,13 +229,16 @@ static void on_input(struct books *b, const struct master_event *in, const struc
         return;
     const Muster__Link__AgentToMaster *m = in->link_message.message;
     if (m->register_ != NULL) {
-        const Mesos__V1__AgentInfo *info = m->register_->agent_info;
-        resources_free(
-            map_put(&b->new_ones, link_key(in->link_message.link, key), from_wire(info->resources, info->n_resources)));
+        const Muster__Link__Register *r = m->register_;
+        struct resources *total = r->n_total > 0 ? from_wire(r->total, r->n_total)
+                                                 : from_wire(r->agent_info->resources, r->agent_info->n_resources);
+        resources_free(map_put(&b->new_ones, link_key(in->link_message.link, key), total));
     } else if (m->reregister != NULL && is_link_closed(out, in->link_message.link)) {
         return;
     } else if (m->reregister != NULL) {
         on_reregister(b, in->link_message.link, m->reregister, a);
+    } else if (m->operation_status_update != NULL) {
+        on_operation_end(b, map_get(&b->links, link_key(in->link_message.link, key)), m->operation_status_update);
     } else if (m->status_update != NULL) {
         const Muster__Link__StatusUpdate *u = m->status_update;
         if (sim_state_is_terminal(u->status->state) || (u->has_latest_state && sim_state_is_terminal(u->latest_state)))
@@ -178,6 +254,10 @@ static void on_frame(struct books *b, link_id link, const Muster__Link__MasterTo
         if (total != NULL)
             set_total(b, m->registered->agent_id->value, total);
         set_link(b, link, m->registered->agent_id->value);
+    } else if (m->apply_operation != NULL) {
+        const char *agent_id = map_get(&b->links, link_key(link, key));
+        CHECK(agent_id != NULL);
+        convert(b, agent_id, m->apply_operation, a);
     } else if (m->run_tasks != NULL) {
         const Muster__Link__RunTasks *run = m->run_tasks;
         const char *agent_id = map_get(&b->links, link_key(link, key));
@@ -228,7 +308,10 @@ static void judge(struct books *b)
             bad = resources_contains(left, used->resources) ? NULL : map_key(u);
             resources_subtract(left, used->resources);
         }
-        if (is_offered_now && resources_is_empty(left))
+        struct resources *unreserved = resources_unreserved(left); /* what is reserved waits for its role */
+        bool is_all_out = resources_is_empty(unreserved);
+        resources_free(unreserved);
+        if (is_offered_now && is_all_out)
             (void)map_remove(&b->partial, agent_id);
         else if (is_offered_now)
             (void)map_put(&b->partial, agent_id, b);

@@ -362,7 +362,11 @@ void cluster_settle(struct cluster *c, int64_t limit_ms)
 void cluster_run(struct cluster *c)
 {
     struct world *w = c->world;
+    for (int i = 0; i < c->framework_count; i++)
+        sim_framework_set_operating(c->frameworks[i], true);
     cluster_chaos_until(c, w->now_ms + world_draw(w, 30000, 8 * 60000));
+    for (int i = 0; i < c->framework_count; i++)
+        sim_framework_set_operating(c->frameworks[i], false);
     cluster_settle(c, SETTLE_MS);
     for (int i = 0; i < c->framework_count && !w->is_broken; i++)
         sim_framework_set_wanted(c->frameworks[i], 0);

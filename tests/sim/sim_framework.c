@@ -48,9 +48,9 @@ struct sim_framework {
     struct map tasks;
     struct list waiting;
     char *framework_id;
-    bool is_id_stored, is_subscribed, is_settled, is_wanting;
+    bool is_id_stored, is_subscribed, is_settled, is_wanting, is_operating;
     uint32_t subscriptions;
-    uint64_t next_token, next_task;
+    uint64_t next_token, next_task, next_operation;
     int64_t surplus_ms; /* next attempt, INT64_MAX: none */
     int64_t give_up_ms; /* next look at tasks out of reach, INT64_MAX: none */
 };
@@ -262,10 +262,157 @@ static bool use_offer(struct sim_framework *f, const Mesos__V1__Offer *offer)
     return count > 0;
 }
 
+/* -- operations ----------------------------------------------------------------------------------------------- */
+
+static Mesos__V1__Resource *reserved(struct sim_framework *f, struct arena *a, const char *name, double value)
+{
+    Mesos__V1__Resource *r = arena_new_one(a, Mesos__V1__Resource);
+    mesos__v1__resource__init(r);
+    r->name = arena_strdup(a, name);
+    r->scalar = arena_new_one(a, Mesos__V1__Value__Scalar);
+    mesos__v1__value__scalar__init(r->scalar);
+    r->scalar->value = value;
+    r->n_reservations = 1;
+    r->reservations = arena_new_array(a, Mesos__V1__Resource__ReservationInfo *, 1);
+    r->reservations[0] = arena_new_one(a, Mesos__V1__Resource__ReservationInfo);
+    mesos__v1__resource__reservation_info__init(r->reservations[0]);
+    r->reservations[0]->has_type = true;
+    r->reservations[0]->type = MESOS__V1__RESOURCE__RESERVATION_INFO__TYPE__DYNAMIC;
+    r->reservations[0]->role = f->role;
+    return r;
+}
+
+static Mesos__V1__Resource *volume(struct sim_framework *f, struct arena *a, double value, const char *id)
+{
+    Mesos__V1__Resource *r = reserved(f, a, "disk", value);
+    r->disk = arena_new_one(a, Mesos__V1__Resource__DiskInfo);
+    mesos__v1__resource__disk_info__init(r->disk);
+    r->disk->persistence = arena_new_one(a, Mesos__V1__Resource__DiskInfo__Persistence);
+    mesos__v1__resource__disk_info__persistence__init(r->disk->persistence);
+    r->disk->persistence->id = arena_strdup(a, id);
+    r->disk->volume = arena_new_one(a, Mesos__V1__Volume);
+    mesos__v1__volume__init(r->disk->volume);
+    r->disk->volume->container_path = arena_strdup(a, "data");
+    r->disk->volume->mode = MESOS__V1__VOLUME__MODE__RW;
+    return r;
+}
+
+static Mesos__V1__Offer__Operation *operation(struct sim_framework *f, struct arena *a,
+                                              Mesos__V1__Offer__Operation__Type type, Mesos__V1__Resource *one)
+{
+    Mesos__V1__Offer__Operation *op = arena_new_one(a, Mesos__V1__Offer__Operation);
+    mesos__v1__offer__operation__init(op);
+    op->has_type = true;
+    op->type = type;
+    if (world_draw(f->node.world, 0, 1)) { /* with and without feedback */
+        op->id = arena_new_one(a, Mesos__V1__OperationID);
+        mesos__v1__operation_id__init(op->id);
+        op->id->value =
+            arena_printf(a, "%s-%u-op%llu", f->node.name, f->node.incarnation, (unsigned long long)++f->next_operation);
+    }
+    Mesos__V1__Resource **list = arena_new_array(a, Mesos__V1__Resource *, 1);
+    list[0] = one;
+    switch (type) {
+    case MESOS__V1__OFFER__OPERATION__TYPE__RESERVE:
+        op->reserve = arena_new_one(a, Mesos__V1__Offer__Operation__Reserve);
+        mesos__v1__offer__operation__reserve__init(op->reserve);
+        op->reserve->resources = list;
+        op->reserve->n_resources = 1;
+        break;
+    case MESOS__V1__OFFER__OPERATION__TYPE__UNRESERVE:
+        op->unreserve = arena_new_one(a, Mesos__V1__Offer__Operation__Unreserve);
+        mesos__v1__offer__operation__unreserve__init(op->unreserve);
+        op->unreserve->resources = list;
+        op->unreserve->n_resources = 1;
+        break;
+    case MESOS__V1__OFFER__OPERATION__TYPE__CREATE:
+        op->create = arena_new_one(a, Mesos__V1__Offer__Operation__Create);
+        mesos__v1__offer__operation__create__init(op->create);
+        op->create->volumes = list;
+        op->create->n_volumes = 1;
+        break;
+    default:
+        op->destroy = arena_new_one(a, Mesos__V1__Offer__Operation__Destroy);
+        mesos__v1__offer__operation__destroy__init(op->destroy);
+        op->destroy->volumes = list;
+        op->destroy->n_volumes = 1;
+        break;
+    }
+    return op;
+}
+
+static Mesos__V1__Resource *find_reserved(const Mesos__V1__Offer *offer, bool is_volume)
+{
+    for (size_t i = 0; i < offer->n_resources; i++)
+        if (offer->resources[i]->n_reservations > 0 && (offer->resources[i]->disk != NULL) == is_volume)
+            return offer->resources[i];
+    return NULL;
+}
+
+/* Now and then: reserves, makes a volume, or gives one of them back. */
+static bool operate(struct sim_framework *f, const Mesos__V1__Offer *offer)
+{
+    struct world *w = f->node.world;
+    if (!f->is_operating || !f->is_settled || world_draw(w, 0, 3) != 0)
+        return false;
+    struct arena *a = arena_new(0);
+    Mesos__V1__Offer__Operation *ops[2];
+    Mesos__V1__Resource *found;
+    size_t n = 0;
+    double amount = (double)world_draw(w, 1, 20);
+    switch (world_draw(w, 0, 3)) {
+    case 0:
+        ops[n++] = operation(f, a, MESOS__V1__OFFER__OPERATION__TYPE__RESERVE, reserved(f, a, "cpus", amount / 20));
+        break;
+    case 1:
+        ops[n++] = operation(f, a, MESOS__V1__OFFER__OPERATION__TYPE__RESERVE, reserved(f, a, "disk", amount));
+        ops[n++] = operation(f, a, MESOS__V1__OFFER__OPERATION__TYPE__CREATE,
+                             volume(f, a, amount,
+                                    arena_printf(a, "%s-%u-v%llu", f->node.name, f->node.incarnation,
+                                                 (unsigned long long)++f->next_operation)));
+        break;
+    case 2:
+        if ((found = find_reserved(offer, false)) != NULL)
+            ops[n++] = operation(f, a, MESOS__V1__OFFER__OPERATION__TYPE__UNRESERVE, found);
+        break;
+    default:
+        if ((found = find_reserved(offer, true)) != NULL)
+            ops[n++] = operation(f, a, MESOS__V1__OFFER__OPERATION__TYPE__DESTROY, found);
+        break;
+    }
+    const char *id = offer->id->value;
+    if (n > 0)
+        (void)sim_session_call(f->session, sdk_call_accept(a, &id, 1, ops, n, 0)); /* lost ones: the offer ends */
+    arena_free(a);
+    return n > 0;
+}
+
+static void on_operation_status(struct sim_framework *f, const Mesos__V1__OperationStatus *status)
+{
+    world_log(f->node.world, f->node.name, "sees operation %s %s: %s", status->operation_id->value,
+              wire_enum_name(&mesos__v1__operation_state__descriptor, (int)status->state),
+              status->message != NULL ? status->message : "");
+    if (status->uuid == NULL)
+        return;
+    Mesos__V1__Scheduler__Call call = MESOS__V1__SCHEDULER__CALL__INIT;
+    Mesos__V1__FrameworkID id = MESOS__V1__FRAMEWORK_ID__INIT;
+    Mesos__V1__Scheduler__Call__AcknowledgeOperationStatus body =
+        MESOS__V1__SCHEDULER__CALL__ACKNOWLEDGE_OPERATION_STATUS__INIT;
+    id.value = f->framework_id;
+    call.has_type = true;
+    call.type = MESOS__V1__SCHEDULER__CALL__TYPE__ACKNOWLEDGE_OPERATION_STATUS;
+    call.framework_id = &id;
+    call.acknowledge_operation_status = &body;
+    body.agent_id = status->agent_id;
+    body.operation_id = status->operation_id;
+    body.uuid = status->uuid->value;
+    (void)sim_session_call(f->session, &call); /* lost ones: the agent sends the status again */
+}
+
 static void on_offers(struct sim_framework *f, const Mesos__V1__Scheduler__Event__Offers *offers)
 {
     for (size_t i = 0; i < offers->n_offers; i++)
-        if (!use_offer(f, offers->offers[i]))
+        if (!operate(f, offers->offers[i]) && !use_offer(f, offers->offers[i]))
             decline(f, offers->offers[i]);
     review(f);
 }
@@ -381,6 +528,8 @@ static void on_effect(struct sim_node *n, const struct sdk_effect *e)
             on_offers(f, e->event->offers);
         else if (e->event->update != NULL)
             on_update(f, e->event->update->status);
+        else if (e->event->update_operation_status != NULL)
+            on_operation_status(f, e->event->update_operation_status->status);
         break;
     case SDK_EFFECT_SETTLED:
         world_log(w, n->name, "is settled with %zu tasks", map_count(&f->tasks));
@@ -532,6 +681,11 @@ struct sim_node *sim_framework_node(struct sim_framework *f)
 struct sim_store *sim_framework_store(struct sim_framework *f)
 {
     return f->store;
+}
+
+void sim_framework_set_operating(struct sim_framework *f, bool on)
+{
+    f->is_operating = on;
 }
 
 void sim_framework_set_wanted(struct sim_framework *f, size_t wanted)

@@ -23,6 +23,8 @@ struct sim_framework *sim_framework_new(struct world *w, const struct sim_framew
                                         struct sim_node *master);
 struct sim_node *sim_framework_node(struct sim_framework *f);
 struct sim_store *sim_framework_store(struct sim_framework *f);
+/* Whether it reserves resources and makes volumes, and gives them back, now and then. */
+void sim_framework_set_operating(struct sim_framework *f, bool on);
 void sim_framework_set_wanted(struct sim_framework *f, size_t wanted);
 /* Kills a random live task; false: there is none, or it is not connected. */
 bool sim_framework_kill_one(struct sim_framework *f);
