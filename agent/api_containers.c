@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * api_containers.c - launches inside containers, sessions, waiting, signals, attachments: from calls to the launcher, and
- * the answers when its news come. */
-#include "agent/api_containers.h"
+ * api_containers.c - the calls about containers: what a ContainerID names, waiting for ends, signals, attachments. */
+#include "agent/api_containers_internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -9,9 +8,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "agent/launch.h"
 #include "agent/media.h"
-#include "agent/permits.h"
 #include "agent/view.h"
 #include "common/base/check.h"
 #include "common/base/text.h"
@@ -20,16 +17,6 @@ typedef Mesos__V1__Agent__Call Call;
 typedef Mesos__V1__Agent__Response Response;
 
 #define CALL(x) MESOS__V1__AGENT__CALL__TYPE__##x
-#define STREAM_PENDING_MAX (1u << 20)
-
-/* A launch that is answered when the launcher has news. */
-struct pending_launch {
-    struct agent_shell *shell;
-    struct http_exchange *x; /* NULL: the client has gone */
-    char launcher_id[UUID_TEXT_SIZE];
-    bool is_session;
-    struct agent_stream_format format;
-};
 
 /* One who waits for an end. */
 struct pending_wait {
@@ -41,37 +28,13 @@ struct pending_wait {
     bool is_nested_call;
 };
 
-/* What a ContainerID names. */
-struct target {
-    const char *path;
-    const char *launcher_id;               /* NULL: there is no such container */
-    struct agent_container *made;          /* by this API, or: */
-    const struct agent_executor *executor; /* of the outermost container; NULL when that is standalone */
-    const struct agent_task *group_task;   /* a task of a group, inside the executor's container; NULL: none */
-    const char *group_id;                  /* its own id there */
-    struct agent_permit_object permit;
-};
-
-struct call {
-    struct agent_shell *shell;
-    struct http_exchange *x;
-    const struct http_message *request;
-    struct arena *arena;
-    const char *field; /* of the call, for error texts */
-};
-
 void agent_api_containers_init(struct agent_shell *s, uint64_t seed)
 {
     agent_containers_init(&s->containers, seed);
     agent_attachments_init(&s->attachments);
+    container_store_init(s);
     map_init(&s->launches);
     map_init(&s->waits);
-}
-
-static void launch_free(struct pending_launch *l)
-{
-    (void)map_remove(&l->shell->launches, l->launcher_id);
-    free(l);
 }
 
 static void wait_free(struct pending_wait *w)
@@ -87,8 +50,7 @@ static void wait_free(struct pending_wait *w)
 
 void agent_api_containers_deinit(struct agent_shell *s)
 {
-    for (struct map_entry *e; (e = map_first(&s->launches)) != NULL;)
-        launch_free(map_value(e));
+    api_launches_free(s);
     CHECK(map_count(&s->waits) == 0); /* the stopped servers have told each of them */
     map_deinit(&s->launches);
     map_deinit(&s->waits);
@@ -122,10 +84,14 @@ static const Mesos__V1__ContainerID *outermost(const Mesos__V1__ContainerID *id)
     return id;
 }
 
-static void fill_permit(struct call *c, struct target *t)
+static void fill_permit(struct api_call *c, struct api_target *t)
 {
-    if (t->executor == NULL)
+    if (t->executor == NULL) {
+        const struct agent_container *root =
+            t->made == NULL ? NULL : agent_container_of_launcher(&c->shell->containers, t->made->root);
+        t->permit.user = root != NULL ? root->user : NULL;
         return;
+    }
     const Mesos__V1__ExecutorInfo *info = agent_view_executor_info(t->executor, c->arena);
     t->permit.framework_id = t->executor->framework->id;
     t->permit.executor_id = t->executor->id;
@@ -133,10 +99,10 @@ static void fill_permit(struct call *c, struct target *t)
 }
 
 /* The path is valid already. */
-static void find_target(struct call *c, const Mesos__V1__ContainerID *id, const char *path, struct target *t)
+void api_find_target(struct api_call *c, const Mesos__V1__ContainerID *id, const char *path, struct api_target *t)
 {
     const struct agent_shell *s = c->shell;
-    *t = (struct target){.path = path, .made = agent_container_find(&s->containers, path)};
+    *t = (struct api_target){.path = path, .made = agent_container_find(&s->containers, path)};
     t->executor = map_get(&s->core->containers, outermost(id)->value);
     if (t->made != NULL) {
         t->launcher_id = t->made->launcher_id;
@@ -151,7 +117,7 @@ static void find_target(struct call *c, const Mesos__V1__ContainerID *id, const 
 }
 
 /* False when the request was answered. needs_parent: of the old calls and of what is always inside another. */
-static bool take_id(struct call *c, const Mesos__V1__ContainerID *id, bool needs_parent, struct target *t)
+bool api_take_id(struct api_call *c, const Mesos__V1__ContainerID *id, bool needs_parent, struct api_target *t)
 {
     struct err err = {""};
     const char *path = agent_container_path(id, c->arena, &err);
@@ -164,161 +130,23 @@ static bool take_id(struct call *c, const Mesos__V1__ContainerID *id, bool needs
                         c->field);
         return false;
     }
-    find_target(c, id, path, t);
+    api_find_target(c, id, path, t);
     return true;
 }
 
-static bool is_standalone(const struct target *t)
+static bool is_standalone(const struct api_target *t)
 {
     return t->executor == NULL;
 }
 
-static void reply_forbidden(struct call *c)
+void api_reply_forbidden(struct api_call *c)
 {
     http_reply(c->x, 403, NULL, NULL, 0);
 }
 
-static void reply_unknown(struct call *c, const struct target *t)
+static void reply_unknown(struct api_call *c, const struct api_target *t)
 {
     http_reply_text(c->x, 404, "Container '%s' cannot be found", t->path);
-}
-
-/* -- launching ------------------------------------------------------------------------------------------------ */
-
-void agent_api_stream_begin(struct http_exchange *x, struct agent_stream_format format, size_t pending_max)
-{
-    if (format.is_recordio)
-        http_add_header(x, "Message-Content-Type", wire_media_type(format.record));
-    http_stream_begin(x, 200, format.is_recordio ? "application/recordio" : wire_media_type(format.record), pending_max);
-}
-
-static void on_launch_closed(void *ctx, struct http_exchange *x)
-{
-    (void)x;
-    struct pending_launch *l = ctx;
-    struct agent_shell *s = l->shell;
-    l->x = NULL;
-    if (l->is_session)
-        s->launcher->ops->destroy(s->launcher, l->launcher_id);
-}
-
-static void begin_session(struct pending_launch *l)
-{
-    struct agent_shell *s = l->shell;
-    struct err err = {""};
-    if (l->x == NULL)
-        return; /* it is being destroyed */
-    http_exchange_on_closed(l->x, NULL, NULL);
-    int rc = agent_attach_output(s, l->launcher_id, true, l->x, l->format, &err);
-    if (rc == -ENOENT) { /* it has ended already, without output */
-        agent_api_stream_begin(l->x, l->format, 0);
-        http_stream_end(l->x);
-    } else if (rc != 0) {
-        s->launcher->ops->destroy(s->launcher, l->launcher_id);
-        http_reply_text(l->x, 500, "%s", err.text);
-    }
-}
-
-void agent_api_container_started(struct agent_shell *s, const char *launcher_id, int pid)
-{
-    (void)agent_container_started(&s->containers, launcher_id, pid);
-    struct pending_launch *l = map_get(&s->launches, launcher_id);
-    if (l == NULL)
-        return;
-    if (l->is_session)
-        begin_session(l);
-    else if (l->x != NULL)
-        http_reply(l->x, 200, NULL, NULL, 0);
-    launch_free(l);
-}
-
-static void start(struct call *c, struct agent_container *made, struct launcher_spec *spec, bool is_session,
-                  struct agent_stream_format format)
-{
-    struct agent_shell *s = c->shell;
-    struct pending_launch *l = xcalloc(1, sizeof(*l));
-    *l = (struct pending_launch){.shell = s, .x = c->x, .is_session = is_session, .format = format};
-    strcpy(l->launcher_id, made->launcher_id);
-    (void)map_put(&s->launches, l->launcher_id, l);
-    http_exchange_on_closed(c->x, on_launch_closed, l);
-    spec->container_id = made->launcher_id;
-    spec->session = is_session;
-    s->launcher->ops->launch(s->launcher, spec);
-}
-
-/* Room in the table under this id, or an answer. */
-static struct agent_container *add(struct call *c, const struct target *t, enum agent_container_kind kind, const char *root,
-                                   const char *sandbox, bool has_tty)
-{
-    struct agent_container *made;
-    int rc = agent_container_add(&c->shell->containers, t->path, kind, root, sandbox, has_tty, &made);
-    if (rc == 0)
-        return made;
-    if (rc == -EEXIST)
-        http_reply(c->x, 202, NULL, NULL, 0); /* facts: mesos 4.3 */
-    else
-        http_reply_text(c->x, 500, "There are %d containers of this kind already", AGENT_CONTAINERS_MAX);
-    return NULL;
-}
-
-static bool check_command(struct call *c, const Mesos__V1__CommandInfo *command, const Mesos__V1__ContainerInfo *container,
-                          const struct target *parent)
-{
-    const char *why = agent_launch_inside_refusal(command, container, c->arena);
-    if (why == NULL && command->user != NULL && parent->permit.user != NULL &&
-        strcmp(command->user, parent->permit.user) != 0)
-        why = "command.user is not supported by this agent: a container runs as the user of that which it is inside of";
-    if (why == NULL)
-        return true;
-    http_reply_text(c->x, 400, "Failed to validate agent::Call: %s.%s", c->field, why);
-    return false;
-}
-
-/* The container that is to be entered, named by the parent of the new one's id. */
-static bool find_parent(struct call *c, const Mesos__V1__ContainerID *id, struct target *parent)
-{
-    struct err err = {""};
-    find_target(c, id->parent, agent_container_path(id->parent, c->arena, &err), parent);
-    if (parent->launcher_id != NULL && (parent->made == NULL || parent->made->state == AGENT_CONTAINER_RUNNING) &&
-        (parent->made != NULL || parent->executor->started))
-        return true;
-    http_reply_text(c->x, 500, "Parent container %s does not run", parent->path);
-    return false;
-}
-
-static struct launcher_spec *spec_inside(struct call *c, const struct target *parent, const Mesos__V1__CommandInfo *command,
-                                         const Mesos__V1__ContainerInfo *container)
-{
-    const struct agent *a = c->shell->core;
-    const char *sandbox = parent->made ? parent->made->sandbox : NULL;
-    if (parent->group_task != NULL)
-        sandbox = arena_printf(c->arena, "%s/%s/containers/%s", a->config.work_dir, parent->executor->directory,
-                               parent->group_id);
-    return agent_launch_inside_spec(a, parent->executor, parent->group_task, sandbox, command, container, c->arena);
-}
-
-static void launch_session(struct call *c, const Call *call)
-{
-    const Mesos__V1__Agent__Call__LaunchNestedContainerSession *m = call->launch_nested_container_session;
-    struct target t, parent;
-    struct agent_stream_format format;
-    if (!take_id(c, m->container_id, true, &t) || !agent_media_of_stream(c->x, c->request, &format) ||
-        !find_parent(c, m->container_id, &parent) || !check_command(c, m->command, m->container, &parent))
-        return;
-    parent.permit.parent_user = parent.permit.user;
-    if (!agent_permits_launch_nested_container_session(c->shell, c->x, &parent.permit)) {
-        reply_forbidden(c);
-        return;
-    }
-    if (parent.executor == NULL) {
-        http_reply_text(c->x, 400, "Sessions in standalone containers are not supported by this agent");
-        return;
-    }
-    struct launcher_spec *spec = spec_inside(c, &parent, m->command, m->container);
-    struct agent_container *made =
-        add(c, &t, AGENT_CONTAINER_SESSION, parent.executor->container_id, spec->sandbox, spec->tty);
-    if (made != NULL)
-        start(c, made, spec, true, format);
 }
 
 /* -- ends ----------------------------------------------------------------------------------------------------- */
@@ -387,35 +215,32 @@ static void answer_waits(struct agent_shell *s, const char *launcher_id, const s
     }
 }
 
-/* It ended before anything was heard of its start. */
-static void answer_launch(struct pending_launch *l, const struct launcher_end *end)
+void agent_api_container_started(struct agent_shell *s, const char *launcher_id, int pid)
 {
-    if (l->x != NULL) {
-        http_exchange_on_closed(l->x, NULL, NULL);
-        if (end->reason == LAUNCHER_END_LAUNCH_FAILED || end->status < 0)
-            http_reply_text(l->x, 500, "Failed to launch container: %s", end->message);
-        else
-            http_reply(l->x, 200, NULL, NULL, 0);
-    }
-    launch_free(l);
+    (void)agent_container_started(&s->containers, launcher_id, pid);
+    api_launch_started(s, launcher_id);
 }
 
 void agent_api_container_ended(struct agent_shell *s, const char *launcher_id, const struct launcher_end *end)
 {
-    struct pending_launch *l = map_get(&s->launches, launcher_id);
-    bool is_failed = l != NULL && end->reason == LAUNCHER_END_LAUNCH_FAILED;
     char id[UUID_TEXT_SIZE];
     CHECK(strlen(launcher_id) < sizeof(id));
     strcpy(id, launcher_id); /* the argument may go with its container */
+    bool is_pending = map_get(&s->launches, id) != NULL;
     (void)agent_container_ended(&s->containers, id, end);
     answer_waits(s, id, end);
-    if (l != NULL)
-        answer_launch(l, end);
+    api_launch_ended(s, id, end);
     struct agent_container *made = agent_container_of_launcher(&s->containers, id);
-    if (made != NULL && is_failed)
-        agent_container_remove(&s->containers, made); /* its id can be used again */
-    if (made == NULL)
+    if (made == NULL) {
         agent_containers_root_ended(&s->containers, id);
+        return;
+    }
+    if (made->kind == AGENT_CONTAINER_STANDALONE)
+        agent_containers_inside_ended(&s->containers, made);
+    if (is_pending && end->reason == LAUNCHER_END_LAUNCH_FAILED)
+        agent_container_remove(&s->containers, made); /* its id can be used again */
+    else if (made->kind != AGENT_CONTAINER_SESSION)
+        container_store_put(s, made, NULL, NULL);
 }
 
 /* -- waiting, signals, removal -------------------------------------------------------------------------------- */
@@ -426,16 +251,16 @@ static void on_wait_closed(void *ctx, struct http_exchange *x)
     wait_free(ctx);
 }
 
-static void wait_for(struct call *c, const Mesos__V1__ContainerID *id, bool is_nested_call)
+static void wait_for(struct api_call *c, const Mesos__V1__ContainerID *id, bool is_nested_call)
 {
-    struct target t;
+    struct api_target t;
     enum wire_format format;
-    if (!take_id(c, id, is_nested_call, &t) || !agent_media_of_answer(c->x, c->request, &format))
+    if (!api_take_id(c, id, is_nested_call, &t) || !agent_media_of_answer(c->x, c->request, &format))
         return;
     bool may = is_standalone(&t) ? agent_permits_wait_standalone_container(c->shell, c->x, &t.permit)
                                  : agent_permits_wait_nested_container(c->shell, c->x, &t.permit);
     if (!may) {
-        reply_forbidden(c);
+        api_reply_forbidden(c);
         return;
     }
     if (t.launcher_id == NULL || t.group_task != NULL) {
@@ -459,15 +284,15 @@ static void wait_for(struct call *c, const Mesos__V1__ContainerID *id, bool is_n
     http_exchange_on_closed(c->x, on_wait_closed, w);
 }
 
-static void kill_one(struct call *c, const Mesos__V1__ContainerID *id, bool has_signal, int signo, bool is_nested_call)
+static void kill_one(struct api_call *c, const Mesos__V1__ContainerID *id, bool has_signal, int signo, bool is_nested_call)
 {
-    struct target t;
-    if (!take_id(c, id, is_nested_call, &t))
+    struct api_target t;
+    if (!api_take_id(c, id, is_nested_call, &t))
         return;
     bool may = is_standalone(&t) ? agent_permits_kill_standalone_container(c->shell, c->x, &t.permit)
                                  : agent_permits_kill_nested_container(c->shell, c->x, &t.permit);
     if (!may) {
-        reply_forbidden(c);
+        api_reply_forbidden(c);
         return;
     }
     if (t.launcher_id == NULL || t.group_task != NULL) {
@@ -485,15 +310,15 @@ static void kill_one(struct call *c, const Mesos__V1__ContainerID *id, bool has_
         http_reply_text(c->x, 500, "Container '%s': %s", t.path, strerror(-rc));
 }
 
-static void remove_one(struct call *c, const Mesos__V1__ContainerID *id, bool is_nested_call)
+static void remove_one(struct api_call *c, const Mesos__V1__ContainerID *id, bool is_nested_call)
 {
-    struct target t;
-    if (!take_id(c, id, is_nested_call, &t))
+    struct api_target t;
+    if (!api_take_id(c, id, is_nested_call, &t))
         return;
     bool may = is_standalone(&t) ? agent_permits_remove_standalone_container(c->shell, c->x, &t.permit)
                                  : agent_permits_remove_nested_container(c->shell, c->x, &t.permit);
     if (!may)
-        reply_forbidden(c);
+        api_reply_forbidden(c);
     else if (t.launcher_id != NULL && (t.made == NULL || t.made->state != AGENT_CONTAINER_ENDED))
         http_reply_text(c->x, 500, "Failed to remove container '%s': it has not terminated yet", t.path);
     else {
@@ -505,15 +330,15 @@ static void remove_one(struct call *c, const Mesos__V1__ContainerID *id, bool is
 
 /* -- attaching ------------------------------------------------------------------------------------------------ */
 
-static void attach_output(struct call *c, const Mesos__V1__ContainerID *id)
+static void attach_output(struct api_call *c, const Mesos__V1__ContainerID *id)
 {
-    struct target t;
+    struct api_target t;
     struct agent_stream_format format;
     struct err err = {""};
-    if (!take_id(c, id, false, &t) || !agent_media_of_stream(c->x, c->request, &format))
+    if (!api_take_id(c, id, false, &t) || !agent_media_of_stream(c->x, c->request, &format))
         return;
     if (!agent_permits_attach_container_output(c->shell, c->x, &t.permit))
-        reply_forbidden(c);
+        api_reply_forbidden(c);
     else if (t.launcher_id == NULL)
         reply_unknown(c, &t);
     else if (t.made != NULL && t.made->state == AGENT_CONTAINER_STARTING)
@@ -525,14 +350,14 @@ static void attach_output(struct call *c, const Mesos__V1__ContainerID *id)
 int agent_api_container_for_input(struct agent_shell *s, struct http_exchange *x, const Mesos__V1__ContainerID *id,
                                   struct arena *arena, const char **launcher_id, struct err *err)
 {
-    struct call c = {.shell = s, .x = x, .arena = arena};
-    struct target t;
+    struct api_call c = {.shell = s, .x = x, .arena = arena};
+    struct api_target t;
     const char *path = agent_container_path(id, arena, err);
     if (path == NULL) {
         (void)err_wrap(err, 0, "Failed to validate agent::Call: 'attach_container_input.container_id' is invalid");
         return 400;
     }
-    find_target(&c, id, path, &t);
+    api_find_target(&c, id, path, &t);
     if (!agent_permits_attach_container_input(s, x, &t.permit)) {
         err->text[0] = '\0';
         return 403;
@@ -552,7 +377,7 @@ int agent_api_container_for_input(struct agent_shell *s, struct http_exchange *x
 /* -- calls ---------------------------------------------------------------------------------------------------- */
 
 /* False when the message of the call's type is missing, which was answered. */
-static bool expect(struct call *c, const char *field, const void *message)
+static bool expect(struct api_call *c, const char *field, const void *message)
 {
     c->field = field;
     if (message != NULL)
@@ -564,11 +389,29 @@ static bool expect(struct call *c, const char *field, const void *message)
 bool agent_api_containers(struct agent_shell *s, struct http_exchange *x, const struct http_message *request,
                           const Call *call, struct arena *arena)
 {
-    struct call c = {.shell = s, .x = x, .request = request, .arena = arena};
+    struct api_call c = {.shell = s, .x = x, .request = request, .arena = arena};
     switch (call->type) {
     case CALL(LAUNCH_NESTED_CONTAINER_SESSION):
         if (expect(&c, "launch_nested_container_session", call->launch_nested_container_session))
-            launch_session(&c, call);
+            api_launch_session(&c, call->launch_nested_container_session);
+        return true;
+    case CALL(LAUNCH_NESTED_CONTAINER):
+        if (expect(&c, "launch_nested_container", call->launch_nested_container))
+            api_launch_nested(&c, call->launch_nested_container->container_id, call->launch_nested_container->command,
+                              call->launch_nested_container->container);
+        return true;
+    case CALL(LAUNCH_CONTAINER):
+        if (!expect(&c, "launch_container", call->launch_container))
+            return true;
+        if (call->launch_container->container_id->parent == NULL)
+            api_launch_standalone(&c, call->launch_container);
+        else if (call->launch_container->n_resources > 0 || call->launch_container->n_limits > 0)
+            http_reply_text(x, 400,
+                            "Failed to validate agent::Call: launch_container.resources are not supported by this "
+                            "agent for a container inside another, which is in the groups of that");
+        else
+            api_launch_nested(&c, call->launch_container->container_id, call->launch_container->command,
+                              call->launch_container->container);
         return true;
     case CALL(ATTACH_CONTAINER_OUTPUT):
         if (expect(&c, "attach_container_output", call->attach_container_output))
@@ -602,5 +445,56 @@ bool agent_api_containers(struct agent_shell *s, struct http_exchange *x, const 
         return true;
     default:
         return false;
+    }
+}
+
+/* -- listing -------------------------------------------------------------------------------------------------- */
+
+size_t agent_api_containers_count(const struct agent_shell *s)
+{
+    return map_count(&s->containers.by_path);
+}
+
+static Mesos__V1__Agent__Response__GetContainers__Container *
+list_one(const struct api_call *c, const struct agent_container *made, const struct agent_executor *e)
+{
+    struct arena *arena = c->arena;
+    Mesos__V1__Agent__Response__GetContainers__Container *out =
+        arena_new_one(arena, Mesos__V1__Agent__Response__GetContainers__Container);
+    mesos__v1__agent__response__get_containers__container__init(out);
+    out->container_id = agent_container_id(made->path, arena);
+    out->container_status = arena_new_one(arena, Mesos__V1__ContainerStatus);
+    mesos__v1__container_status__init(out->container_status);
+    out->container_status->container_id = out->container_id;
+    out->container_status->has_executor_pid = made->pid > 0;
+    out->container_status->executor_pid = (uint32_t)made->pid;
+    if (e != NULL) {
+        const Mesos__V1__ExecutorInfo *info = agent_view_executor_info(e, arena);
+        out->framework_id = agent_wire_framework_id(arena, e->framework->id);
+        out->executor_id = agent_wire_executor_id(arena, e->id);
+        out->executor_name = info->name ? info->name : arena_strdup(arena, "");
+    }
+    return out;
+}
+
+void agent_api_containers_list(struct agent_shell *s, struct http_exchange *x,
+                               const Mesos__V1__Agent__Call__GetContainers *call, struct arena *arena,
+                               Mesos__V1__Agent__Response__GetContainers *answer)
+{
+    struct api_call c = {.shell = s, .x = x, .arena = arena};
+    bool nested = call != NULL && call->has_show_nested && call->show_nested;
+    bool standalone = call != NULL && call->has_show_standalone && call->show_standalone;
+    for (struct map_entry *e = map_first(&s->containers.by_path); e != NULL && (nested || standalone); e = map_next(e)) {
+        struct agent_container *made = map_value(e);
+        struct api_target t = {.made = made, .executor = map_get(&s->core->containers, made->root)};
+        bool is_outermost = made->kind == AGENT_CONTAINER_STANDALONE;
+        if (made->state == AGENT_CONTAINER_ENDED || (is_outermost ? !standalone : !nested) ||
+            (t.executor == NULL && !standalone))
+            continue;
+        fill_permit(&c, &t);
+        bool may = t.executor == NULL ? agent_permits_view_standalone_container(s, x, &t.permit)
+                                      : agent_permits_view_container(s, x, &t.permit);
+        if (may)
+            answer->containers[answer->n_containers++] = list_one(&c, made, t.executor);
     }
 }

@@ -18,6 +18,13 @@ bool agent_api_containers(struct agent_shell *s, struct http_exchange *x, const 
 void agent_api_container_started(struct agent_shell *s, const char *launcher_id, int pid);
 void agent_api_container_ended(struct agent_shell *s, const char *launcher_id, const struct launcher_end *end);
 
+/* At the start (container_store.c): those of before, from what the store holds; the ids that the launcher shall look for,
+ * with the core's; and, when it has looked, those whose outermost container is gone are forgotten. */
+void agent_api_containers_restore(struct agent_shell *s, const struct agent_item *items, size_t count);
+const char *const *agent_api_containers_known(struct agent_shell *s, const char *const *cores, size_t *count,
+                                              struct arena *arena);
+void agent_api_containers_recovered(struct agent_shell *s);
+
 /* GET_CONTAINERS: those that are no executors', as asked for. Appends to the answer, whose array has room for
  * agent_api_containers_count more. */
 size_t agent_api_containers_count(const struct agent_shell *s);

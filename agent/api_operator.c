@@ -23,6 +23,7 @@ typedef Mesos__V1__Agent__Response Response;
 
 struct query {
     struct agent_shell *shell;
+    struct http_exchange *x;
     struct arena *arena;
     const Call *call;
     Response *answer;
@@ -249,10 +250,11 @@ static void get_containers(struct query *q)
     const struct agent *a = q->shell->core;
     Mesos__V1__Agent__Response__GetContainers *answer =
         NEW(q->arena, Mesos__V1__Agent__Response__GetContainers, MESOS__V1__AGENT__RESPONSE__GET_CONTAINERS__INIT);
-    answer->containers =
-        arena_new_array(q->arena, Mesos__V1__Agent__Response__GetContainers__Container *, map_count(&a->containers) + 1);
+    answer->containers = arena_new_array(q->arena, Mesos__V1__Agent__Response__GetContainers__Container *,
+                                         map_count(&a->containers) + agent_api_containers_count(q->shell) + 1);
     for (struct map_entry *it = map_first(&a->containers); it != NULL; it = map_next(it))
         answer->containers[answer->n_containers++] = container_entry(q, map_value(it));
+    agent_api_containers_list(q->shell, q->x, q->call->get_containers, q->arena, answer);
     q->answer->get_containers = answer;
 }
 
@@ -359,7 +361,7 @@ static void answer_call(struct query *q, struct http_exchange *x, const struct h
 void agent_api_operator(struct agent_shell *s, struct http_exchange *x, const struct http_message *request)
 {
     /* the arena is bounded by what the core holds */
-    struct query q = {.shell = s, .arena = arena_new(SIZE_MAX / 2), .status = 200};
+    struct query q = {.shell = s, .x = x, .arena = arena_new(SIZE_MAX / 2), .status = 200};
     struct agent_media media;
     if (strcmp(request->method, "POST") != 0) {
         http_add_header(x, "Allow", "POST");

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,11 +74,14 @@ void agent_containers_init(struct agent_containers *c, uint64_t seed)
     map_init(&c->roots);
     list_init(&c->ended);
     c->ended_count = 0;
+    c->forgotten = NULL;
     rng_seed(&c->rng, seed);
 }
 
 static void forget(struct agent_containers *c, struct agent_container *one)
 {
+    if (c->forgotten != NULL)
+        c->forgotten(c->ctx, one);
     (void)map_remove(&c->by_path, one->path);
     (void)map_remove(&c->by_launcher_id, one->launcher_id);
     list_remove(&one->in_root);
@@ -90,6 +94,10 @@ static void forget(struct agent_containers *c, struct agent_container *one)
         c->ended_count--;
     list_remove(&one->in_ended);
     free((char *)(uintptr_t)one->end.message);
+    for (size_t i = 0; i < one->env_count; i++)
+        free(one->env[i]);
+    free(one->env);
+    free(one->user);
     free(one->sandbox);
     free(one->path);
     free(one);
@@ -97,6 +105,7 @@ static void forget(struct agent_containers *c, struct agent_container *one)
 
 void agent_containers_deinit(struct agent_containers *c)
 {
+    c->forgotten = NULL;
     for (struct map_entry *e; (e = map_first(&c->by_path)) != NULL;)
         forget(c, map_value(e));
     map_deinit(&c->by_path);
@@ -114,22 +123,20 @@ struct agent_container *agent_container_of_launcher(const struct agent_container
     return map_get(&c->by_launcher_id, launcher_id);
 }
 
-int agent_container_add(struct agent_containers *c, const char *path, enum agent_container_kind kind, const char *root,
-                        const char *sandbox, bool has_tty, struct agent_container **out)
+int agent_container_restore(struct agent_containers *c, const char *path, const char *launcher_id,
+                            enum agent_container_kind kind, const char *root, const char *sandbox, bool has_tty,
+                            struct agent_container **out)
 {
-    if (map_get(&c->by_path, path) != NULL)
+    if (map_get(&c->by_path, path) != NULL || map_get(&c->by_launcher_id, launcher_id) != NULL)
         return -EEXIST;
-    if (map_count(&c->by_path) - c->ended_count >= AGENT_CONTAINERS_MAX)
-        return -ENOSPC;
     struct agent_container *one = xcalloc(1, sizeof(*one));
-    uint8_t bytes[16];
-    rng_uuid(&c->rng, bytes, one->launcher_id);
+    CHECK(strlen(launcher_id) < sizeof(one->launcher_id) && (root == NULL || strlen(root) < sizeof(one->root)));
+    strcpy(one->launcher_id, launcher_id);
+    strcpy(one->root, root == NULL ? launcher_id : root);
     one->path = xstrdup(path);
     one->kind = kind;
     one->sandbox = xstrdup(sandbox);
     one->has_tty = has_tty;
-    CHECK(root == NULL || strlen(root) < sizeof(one->root));
-    strcpy(one->root, root == NULL ? one->launcher_id : root);
     list_init(&one->in_ended);
     struct list *all = map_get(&c->roots, one->root);
     if (all == NULL) {
@@ -142,6 +149,32 @@ int agent_container_add(struct agent_containers *c, const char *path, enum agent
     (void)map_put(&c->by_launcher_id, one->launcher_id, one);
     *out = one;
     return 0;
+}
+
+int agent_container_add(struct agent_containers *c, const char *path, enum agent_container_kind kind, const char *root,
+                        const char *sandbox, bool has_tty, struct agent_container **out)
+{
+    uint8_t bytes[16];
+    char launcher_id[UUID_TEXT_SIZE];
+    if (map_get(&c->by_path, path) != NULL)
+        return -EEXIST;
+    if (map_count(&c->by_path) - c->ended_count >= AGENT_CONTAINERS_MAX)
+        return -ENOSPC;
+    rng_uuid(&c->rng, bytes, launcher_id);
+    return agent_container_restore(c, path, launcher_id, kind, root, sandbox, has_tty, out);
+}
+
+void agent_container_set_environment(struct agent_container *one, const char *user, const struct launcher_env *env,
+                                     size_t count)
+{
+    one->user = user != NULL ? xstrdup(user) : NULL;
+    one->env = xcalloc(count + 1, sizeof(*one->env));
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(env[i].name) + strlen(env[i].value) + 2;
+        one->env[i] = xmalloc(len);
+        (void)snprintf(one->env[i], len, "%s=%s", env[i].name, env[i].value);
+    }
+    one->env_count = count;
 }
 
 bool agent_container_started(struct agent_containers *c, const char *launcher_id, int pid)
@@ -183,6 +216,17 @@ void agent_containers_root_ended(struct agent_containers *c, const char *launche
     /* Nobody can name them any more: those that still run are forgotten as well, the launcher ends them with the root. */
     for (struct list *n; (n = list_pop_front(&now)) != NULL;)
         forget(c, container_of(n, struct agent_container, in_root));
+}
+
+void agent_containers_inside_ended(struct agent_containers *c, const struct agent_container *standalone)
+{
+    struct list *all = map_get(&c->roots, standalone->root);
+    list_for_each(it, all)
+    {
+        struct agent_container *one = container_of(it, struct agent_container, in_root);
+        if (one != standalone)
+            forget(c, one); /* the list stays: the standalone one is in it */
+    }
 }
 
 void agent_container_remove(struct agent_containers *c, struct agent_container *one)

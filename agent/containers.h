@@ -36,6 +36,9 @@ struct agent_container {
     enum agent_container_state state;
     bool has_tty;
     char *sandbox; /* absolute */
+    char *user;    /* of a standalone one, NULL: the agent's; others have their executor's */
+    char **env;    /* of a standalone one, NAME=value, for what is started inside */
+    size_t env_count;
     int pid;
     struct launcher_end end; /* with ENDED; the message is owned */
     struct list in_root;     /* of those with the same root */
@@ -48,6 +51,9 @@ struct agent_containers {
     struct list ended;                  /* oldest first */
     size_t ended_count;
     struct rng rng;
+    /* Optional: one is being forgotten; what is kept of it elsewhere goes, too. Not called by deinit. */
+    void (*forgotten)(void *ctx, const struct agent_container *one);
+    void *ctx;
 };
 
 void agent_containers_init(struct agent_containers *c, uint64_t seed);
@@ -63,11 +69,19 @@ struct agent_container *agent_container_of_launcher(const struct agent_container
 /* root: launcher id of the outermost one, NULL for a standalone container. -EEXIST, -ENOSPC; else 0 and *out. */
 int agent_container_add(struct agent_containers *c, const char *path, enum agent_container_kind kind, const char *root,
                         const char *sandbox, bool has_tty, struct agent_container **out);
+/* One of an earlier run of the agent, with the id it had. -EEXIST when that or the path is taken. */
+int agent_container_restore(struct agent_containers *c, const char *path, const char *launcher_id,
+                            enum agent_container_kind kind, const char *root, const char *sandbox, bool has_tty,
+                            struct agent_container **out);
+void agent_container_set_environment(struct agent_container *one, const char *user, const struct launcher_env *env,
+                                     size_t count);
 /* The launcher's news. False when it is none of these. */
 bool agent_container_started(struct agent_containers *c, const char *launcher_id, int pid);
 bool agent_container_ended(struct agent_containers *c, const char *launcher_id, const struct launcher_end *end);
 /* An executor's container ended: what was inside is forgotten once it has ended, too. */
 void agent_containers_root_ended(struct agent_containers *c, const char *launcher_id);
+/* A standalone container ended: the same, but itself is remembered. */
+void agent_containers_inside_ended(struct agent_containers *c, const struct agent_container *standalone);
 /* Forgets one that has ended. */
 void agent_container_remove(struct agent_containers *c, struct agent_container *one);
 void agent_containers_check_invariants(const struct agent_containers *c);

@@ -751,3 +751,85 @@ struct launcher_spec *agent_launch_inside_spec(const struct agent *a, const stru
     set_inside_environment(a, e, group_task, command, spec, arena);
     return spec;
 }
+
+/* -- standalone ----------------------------------------------------------------------------------------------- */
+
+const char *agent_launch_standalone_refusal(const Mesos__V1__Agent__Call__LaunchContainer *call, struct arena *arena)
+{
+    struct refusal r = {arena, "command"};
+    if (call->command == NULL || (call->command->value == NULL && call->command->n_arguments == 0))
+        return "command is missing";
+    const char *why = refuse_command(&r, call->command);
+    r.where = "container";
+    if (why == NULL)
+        why = refuse_container(&r, call->container);
+    for (size_t i = 0; i < call->n_resources && why == NULL; i++) {
+        const Mesos__V1__Resource *one = call->resources[i];
+        bool is_reserved =
+            one->n_reservations > 0 || one->reservation != NULL || (one->role != NULL && strcmp(one->role, "*") != 0);
+        if (is_reserved || one->revocable != NULL || (one->disk != NULL && one->disk->persistence != NULL))
+            why = "resources must be unreserved, not revocable and without persistent volumes";
+    }
+    r.where = "launch";
+    return why != NULL ? why : refuse_resources(&r, call->resources, call->n_resources, "a standalone container has none");
+}
+
+static void set_bare_environment(const struct agent *a, char *const *env, size_t env_count,
+                                 const Mesos__V1__CommandInfo *command, struct launcher_spec *spec, struct arena *arena)
+{
+    struct env_list list = {.arena = arena,
+                            .list = arena_new_array(arena, struct launcher_env, env_count + 2 + env_size(command))};
+    for (size_t i = 0; i < env_count; i++) {
+        const char *equals = strchr(env[i], '=');
+        if (equals != NULL)
+            env_set(&list, arena_printf(arena, "%.*s", (int)(equals - env[i]), env[i]), equals + 1);
+    }
+    env_set(&list, "MESOS_SANDBOX", spec->sandbox);
+    env_set(&list, "MESOS_CONTAINER_IP", a->config.ip);
+    env_add(&list, command);
+    spec->env = list.list;
+    spec->env_count = list.count;
+}
+
+struct launcher_spec *agent_launch_standalone_spec(const struct agent *a,
+                                                   const Mesos__V1__Agent__Call__LaunchContainer *call, const char *sandbox,
+                                                   struct arena *arena)
+{
+    struct launcher_spec *spec = arena_new_one(arena, struct launcher_spec);
+    *spec = (struct launcher_spec){.sandbox = sandbox};
+    if (!a->config.no_switch_user)
+        spec->user = call->command->user;
+    set_command(call->command, spec, arena);
+    set_container(call->container, spec, arena);
+    set_bare_environment(a, NULL, 0, call->command, spec, arena);
+    struct agent_demand d = agent_demand_of(call->resources, call->n_resources, NULL);
+    spec->limits = (struct launcher_limits){.cpu_millis = d.cpu_millis > 0 ? d.cpu_millis : -1,
+                                            .cpu_quota_millis = a->config.cpu_quota && d.cpu_millis > 0 ? d.cpu_millis : -1,
+                                            .memory_soft_bytes = d.memory_bytes > 0 ? d.memory_bytes : -1,
+                                            .memory_hard_bytes = d.memory_bytes > 0 ? d.memory_bytes : -1,
+                                            .pids_max = a->config.container_pids_max};
+    for (size_t i = 0; i < call->n_limits; i++) {
+        const Mesos__V1__Agent__Call__LaunchContainer__LimitsEntry *limit = call->limits[i];
+        if (limit->key == NULL || limit->value == NULL)
+            continue;
+        double value = limit->value->value;
+        if (strcmp(limit->key, "cpus") == 0)
+            spec->limits.cpu_quota_millis = isinf(value) ? -1 : to_millis(value);
+        else if (strcmp(limit->key, "mem") == 0)
+            spec->limits.memory_hard_bytes = isinf(value) ? -1 : megabytes_to_bytes(value);
+    }
+    return spec;
+}
+
+struct launcher_spec *agent_launch_inside_standalone_spec(const struct agent *a, const char *root, const char *user,
+                                                          char *const *env, size_t env_count, const char *sandbox,
+                                                          const Mesos__V1__CommandInfo *command,
+                                                          const Mesos__V1__ContainerInfo *container, struct arena *arena)
+{
+    struct launcher_spec *spec = arena_new_one(arena, struct launcher_spec);
+    *spec = (struct launcher_spec){.parent = root, .user = user, .sandbox = sandbox};
+    set_terminal(container != NULL ? container->tty_info : NULL, spec);
+    set_command(command, spec, arena);
+    set_bare_environment(a, env, env_count, command, spec, arena);
+    return spec;
+}

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "agent/state.h"
+#include "mesos/v1/agent.pb-c.h"
 
 /* The name of a role's directory of volumes: "/" becomes a space, which no role has. Caller frees. */
 char *agent_volume_role_name(const char *role);
@@ -27,6 +28,16 @@ struct launcher_spec *agent_launch_inside_spec(const struct agent *a, const stru
                                                const struct agent_task *group_task, const char *sandbox,
                                                const Mesos__V1__CommandInfo *command,
                                                const Mesos__V1__ContainerInfo *container, struct arena *arena);
+
+/* The same in a standalone container (launcher id, user and environment as it was started), and such a one itself. */
+struct launcher_spec *agent_launch_inside_standalone_spec(const struct agent *a, const char *root, const char *user,
+                                                          char *const *env, size_t env_count, const char *sandbox,
+                                                          const Mesos__V1__CommandInfo *command,
+                                                          const Mesos__V1__ContainerInfo *container, struct arena *arena);
+const char *agent_launch_standalone_refusal(const Mesos__V1__Agent__Call__LaunchContainer *call, struct arena *arena);
+struct launcher_spec *agent_launch_standalone_spec(const struct agent *a,
+                                                   const Mesos__V1__Agent__Call__LaunchContainer *call, const char *sandbox,
+                                                   struct arena *arena);
 
 /* What resources (and limits of a task, else NULL) ask of the kernel. */
 struct agent_demand agent_demand_of(Mesos__V1__Resource *const *resources, size_t n, const Mesos__V1__TaskInfo *task);

@@ -21,6 +21,7 @@ static void on_recovered(void *ctx)
 {
     struct agent_event in = {.type = AGENT_IN_CONTAINERS_RECOVERED};
     agent_shell_event(ctx, &in);
+    agent_api_containers_recovered(ctx);
 }
 
 void agent_shell_started(void *ctx, const char *container_id, int pid)
@@ -54,6 +55,12 @@ static void launch(struct agent_shell *s, const struct launcher_spec *spec)
     if (agent_dirs_prepare(s->dirs, directory, &err) != 0)
         log_error("%s", err.text); /* the launcher fails at the same place and says so to the framework */
     s->launcher->ops->launch(s->launcher, spec);
+}
+
+static void recover(struct agent_shell *s, const char *const *containers, size_t count)
+{
+    const char *const *known = agent_api_containers_known(s, containers, &count, s->effects.arena);
+    s->launcher->ops->recover(s->launcher, known, count, on_recovered, s);
 }
 
 static void update_limits(struct agent_shell *s, const char *container_id, const struct launcher_limits *limits)
@@ -103,7 +110,7 @@ static void carry_out(struct agent_shell *s, const struct agent_effect *e)
         store_write(s->store, e->store.writes, e->store.count, e->store.token, on_store_done, s);
         break;
     case AGENT_OUT_RECOVER:
-        s->launcher->ops->recover(s->launcher, e->recover.containers, e->recover.count, on_recovered, s);
+        recover(s, e->recover.containers, e->recover.count);
         break;
     case AGENT_OUT_LAUNCH:
         launch(s, e->launch);
@@ -186,6 +193,7 @@ static void gathered(void *ctx, uint64_t token, int result)
     if (result != 0) {
         stop(s, 1, strerror(-result));
     } else {
+        agent_api_containers_restore(s, g->items, g->count);
         struct agent_event in = {.type = AGENT_IN_STARTED,
                                  .started = {.items = g->items, .count = g->count, .boot_id = g->boot_id}};
         agent_shell_event(s, &in);
