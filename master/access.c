@@ -27,6 +27,7 @@ static const struct {
     {"/slaves", REALM_READONLY},
     {"/frameworks", REALM_READONLY},
     {"/roles", REALM_READONLY},
+    {"/maintenance/status", REALM_READONLY},
     {"/flags", REALM_READONLY},
     {"/metrics", REALM_READONLY},
     {"/metrics/snapshot", REALM_READONLY},

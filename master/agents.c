@@ -14,6 +14,8 @@
 #include "master/departed.h"
 #include "master/drain.h"
 #include "master/frameworks.h"
+#include "master/inverse.h"
+#include "master/maintenance.h"
 #include "master/offers.h"
 #include "master/operations.h"
 #include "master/registry.h"
@@ -89,6 +91,8 @@ static struct master_agent *new_agent(struct master *m, const char *id, enum mas
     list_init(&a->free_node);
     list_init(&a->dirty_node);
     list_init(&a->unreachable_node);
+    list_init(&a->inverses);
+    list_init(&a->inverse_node);
     a->ip = xstrdup("");
     a->version = xstrdup("");
     HASH_ADD_KEYPTR(hh, m->agents, a->id, strlen(a->id), a);
@@ -148,6 +152,7 @@ static void free_agent(struct master *m, struct master_agent *a)
     master_filters_remove_of_agent(m, a);
     master_budget_forget_agent(m, a);
     master_operations_forget(m, a);
+    master_inverse_withdraw(m, a);
     CHECK(list_is_empty(&a->offers) && list_is_empty(&a->tasks) && a->executors == NULL);
     while (list_pop_front(&a->unreachable_tasks) != NULL)
         ; /* their frameworks keep them */
@@ -215,6 +220,25 @@ static void start_removal(struct master *m, struct master_agent *a)
     leave(m, a);
     m->counters.agent_removals++;
     master_registry_depart_agent(m, master_registry_begin(m, MASTER_WRITE_FORGET_AGENT, a->id), false);
+}
+
+void master_agent_shut_down(struct master *m, struct master_agent *a, const char *why)
+{
+    if (a->state != MASTER_AGENT_CONNECTED && a->state != MASTER_AGENT_DISCONNECTED)
+        return; /* it is refused when it comes */
+    master_trace_warning(m, "agent %s is shut down: %s", a->id, why);
+    if (a->link != NULL) {
+        struct master_link *l = a->link;
+        REFUSE(m, l, true, "agent %s is shut down: %s", a->id, why);
+    }
+    start_removal(m, a);
+}
+
+/* Agents of a machine that is down may not register. */
+static bool is_machine_down(const struct master *m, const struct master_link *l, const Mesos__V1__AgentInfo *info)
+{
+    const struct master_machine *machine = master_machine_find(m, info->hostname, l->peer_ip);
+    return machine != NULL && machine->is_down;
 }
 
 void master_agent_start_gone(struct master *m, struct master_agent *a, request_id request)
@@ -331,6 +355,10 @@ static void on_register(struct master *m, struct master_link *l, const Muster__L
     }
     if (message->agent_info->id != NULL) {
         REFUSE(m, l, false, "a new agent has no id");
+        return;
+    }
+    if (is_machine_down(m, l, message->agent_info)) {
+        REFUSE(m, l, true, "machine %s is down for maintenance", message->agent_info->hostname);
         return;
     }
     char *id = arena_printf(m->out->arena, "%s-S%llu", m->id, (unsigned long long)m->next_agent++);
@@ -458,6 +486,10 @@ static void on_reregister(struct master *m, struct master_link *l, const Muster_
     }
     if (master_departed_is_removed(m, info->id->value)) {
         REFUSE(m, l, true, "agent %s was removed", info->id->value);
+        return;
+    }
+    if (is_machine_down(m, l, info)) {
+        REFUSE(m, l, true, "machine %s is down for maintenance", info->hostname);
         return;
     }
     struct master_agent *a = master_agent_find(m, info->id->value);

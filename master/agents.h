@@ -17,6 +17,8 @@ void master_agents_on_timers(struct master *m);
 /* NULL when it is there already, or cannot be (then the master halts). */
 struct master_agent *master_agents_recover(struct master *m, const Mesos__V1__AgentInfo *info, const char *ip,
                                            const char *version, int64_t registered_ms, int64_t unreachable_ms);
+/* It is told to end its tasks and to go, and is removed. Does nothing with one that is not registered. */
+void master_agent_shut_down(struct master *m, struct master_agent *a, const char *why);
 /* It never comes back. request is answered when that is durable; 0: nobody asked. Not for one that is ADMITTING, LEAVING.
  */
 void master_agent_start_gone(struct master *m, struct master_agent *a, request_id request);

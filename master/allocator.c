@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "master/agents.h"
 #include "master/budget.h"
+#include "master/inverse.h"
 #include "master/offers.h"
 #include "master/send.h"
 
@@ -42,6 +43,7 @@ void master_allocator_refresh_agent(struct master *m, struct master_agent *a)
         m->total_changed = true;
     }
     master_budget_agent_changed(m, a);
+    master_inverse_mark(m, a);
     if (!may_be_offered(a)) {
         list_remove(&a->free_node);
         list_remove(&a->dirty_node);

@@ -6,6 +6,7 @@
 
 #include "common/base/json.h"
 #include "common/wire/codec.h"
+#include "master/maintenance.h"
 #include "master/shell.h"
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 26)
@@ -138,4 +139,69 @@ void master_shell_on_quota(struct master_shell *s, struct http_exchange *x, cons
     } else {
         refuse_method(x, "GET, POST, DELETE", "'GET', 'POST', 'DELETE'", request->method);
     }
+}
+
+/* -- maintenance ------------------------------------------------------------------------------------------------- */
+
+void master_shell_on_maintenance_schedule(struct master_shell *s, struct http_exchange *x,
+                                          const struct http_message *request)
+{
+    Mesos__V1__Master__Call call = MESOS__V1__MASTER__CALL__INIT;
+    call.has_type = true;
+    call.type = MESOS__V1__MASTER__CALL__TYPE__UPDATE_MAINTENANCE_SCHEDULE;
+    if (!is_serving(s, x))
+        return;
+    if (is(request, "GET")) {
+        answer(x, &master_maintenance_schedule(s->core, http_exchange_arena(x))->base);
+    } else if (is(request, "POST")) {
+        call.update_maintenance_schedule =
+            read_member(s, x, request, "schedule", &mesos__v1__master__call__update_maintenance_schedule__descriptor);
+        if (call.update_maintenance_schedule != NULL)
+            make_call(s, x, &call);
+    } else {
+        refuse_method(x, "GET, POST", "'GET', 'POST'", request->method);
+    }
+}
+
+void master_shell_on_maintenance_status(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    if (!is_serving(s, x))
+        return;
+    if (is(request, "GET"))
+        answer(x, &master_maintenance_status(s->core, http_exchange_arena(x))->base);
+    else
+        refuse_method(x, "GET", "'GET'", request->method);
+}
+
+static void on_machines(struct master_shell *s, struct http_exchange *x, const struct http_message *request, bool down)
+{
+    Mesos__V1__Master__Call call = MESOS__V1__MASTER__CALL__INIT;
+    call.has_type = true;
+    call.type = down ? MESOS__V1__MASTER__CALL__TYPE__START_MAINTENANCE : MESOS__V1__MASTER__CALL__TYPE__STOP_MAINTENANCE;
+    if (!is_serving(s, x))
+        return;
+    if (!is(request, "POST")) {
+        refuse_method(x, "POST", "'POST'", request->method);
+        return;
+    }
+    void *body = read_member(s, x, request, "machines",
+                             down ? &mesos__v1__master__call__start_maintenance__descriptor
+                                  : &mesos__v1__master__call__stop_maintenance__descriptor);
+    if (body == NULL)
+        return;
+    if (down)
+        call.start_maintenance = body;
+    else
+        call.stop_maintenance = body;
+    make_call(s, x, &call);
+}
+
+void master_shell_on_machine_down(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    on_machines(s, x, request, true);
+}
+
+void master_shell_on_machine_up(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    on_machines(s, x, request, false);
 }

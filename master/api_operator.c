@@ -11,6 +11,7 @@
 #include "common/http/recordio.h"
 #include "common/wire/mesos_version.h"
 #include "master/answer.h"
+#include "master/maintenance.h"
 #include "master/shell.h"
 #include "master/snapshot.h"
 
@@ -161,6 +162,21 @@ static void get_quota(struct question *q)
     q->response->get_quota = body;
 }
 
+static void get_maintenance_schedule(struct question *q)
+{
+    NEW(q, Mesos__V1__Master__Response__GetMaintenanceSchedule, body,
+        mesos__v1__master__response__get_maintenance_schedule);
+    body->schedule = (Mesos__V1__Maintenance__Schedule *)master_maintenance_schedule(q->s->core, q->arena);
+    q->response->get_maintenance_schedule = body;
+}
+
+static void get_maintenance_status(struct question *q)
+{
+    NEW(q, Mesos__V1__Master__Response__GetMaintenanceStatus, body, mesos__v1__master__response__get_maintenance_status);
+    body->status = master_maintenance_status(q->s->core, q->arena);
+    q->response->get_maintenance_status = body;
+}
+
 static void get_master(struct question *q)
 {
     NEW(q, Mesos__V1__Master__Response__GetMaster, body, mesos__v1__master__response__get_master);
@@ -189,6 +205,10 @@ static const struct {
     {MESOS__V1__MASTER__CALL__TYPE__GET_ROLES, MESOS__V1__MASTER__RESPONSE__TYPE__GET_ROLES, get_roles},
     {MESOS__V1__MASTER__CALL__TYPE__GET_WEIGHTS, MESOS__V1__MASTER__RESPONSE__TYPE__GET_WEIGHTS, get_weights},
     {MESOS__V1__MASTER__CALL__TYPE__GET_QUOTA, MESOS__V1__MASTER__RESPONSE__TYPE__GET_QUOTA, get_quota},
+    {MESOS__V1__MASTER__CALL__TYPE__GET_MAINTENANCE_SCHEDULE, MESOS__V1__MASTER__RESPONSE__TYPE__GET_MAINTENANCE_SCHEDULE,
+     get_maintenance_schedule},
+    {MESOS__V1__MASTER__CALL__TYPE__GET_MAINTENANCE_STATUS, MESOS__V1__MASTER__RESPONSE__TYPE__GET_MAINTENANCE_STATUS,
+     get_maintenance_status},
     {MESOS__V1__MASTER__CALL__TYPE__GET_MASTER, MESOS__V1__MASTER__RESPONSE__TYPE__GET_MASTER, get_master},
 };
 

@@ -7,6 +7,7 @@
 #include "master/agents.h"
 #include "master/allocator.h"
 #include "master/frameworks.h"
+#include "master/inverse.h"
 #include "master/launch.h"
 #include "master/offers.h"
 #include "master/operations.h"
@@ -125,6 +126,7 @@ static void on_revive(struct master *m, struct master_framework *f, const Mesos_
         master_filters_remove_of_client(m, c);
         master_allocator_refresh_client(m, c, true);
     }
+    master_inverse_revive(m, f);
 }
 
 static void on_suppress(struct master *m, struct master_framework *f, const Mesos__V1__Scheduler__Call__Suppress *suppress)
@@ -190,6 +192,16 @@ static void on_message(struct master *m, struct master_framework *f, const Mesos
     body->executor_id = call->executor_id;
     body->data = call->data;
     message->framework_message = body;
+}
+
+static void on_inverse_answer(struct master *m, struct master_framework *f, const Mesos__V1__Scheduler__Call *c)
+{
+    if (c->type == MESOS__V1__SCHEDULER__CALL__TYPE__ACCEPT_INVERSE_OFFERS)
+        master_inverse_on_answer(m, f, c->accept_inverse_offers->inverse_offer_ids,
+                                 c->accept_inverse_offers->n_inverse_offer_ids, true, c->accept_inverse_offers->filters);
+    else
+        master_inverse_on_answer(m, f, c->decline_inverse_offers->inverse_offer_ids,
+                                 c->decline_inverse_offers->n_inverse_offer_ids, false, c->decline_inverse_offers->filters);
 }
 
 /* -- dispatch --------------------------------------------------------------------------------------------------- */
@@ -285,7 +297,8 @@ void master_on_call(struct master *m, const struct master_event *in)
         break;
     case MESOS__V1__SCHEDULER__CALL__TYPE__ACCEPT_INVERSE_OFFERS:
     case MESOS__V1__SCHEDULER__CALL__TYPE__DECLINE_INVERSE_OFFERS:
-        master_reply(m, in->call.request, 501, "This master makes no inverse offers yet");
+        master_reply(m, in->call.request, 202, NULL);
+        on_inverse_answer(m, f, c);
         break;
     case MESOS__V1__SCHEDULER__CALL__TYPE__ACCEPT:
     case MESOS__V1__SCHEDULER__CALL__TYPE__DECLINE:

@@ -5,6 +5,7 @@
 #include "master/agents.h"
 #include "master/allocator.h"
 #include "master/departed.h"
+#include "master/maintenance.h"
 #include "master/offers.h"
 #include "master/registry.h"
 #include "master/send.h"
@@ -137,6 +138,10 @@ void master_drain_on_drain(struct master *m, const struct master_event *in)
     struct master_agent *a = find_agent(m, request, call->agent_id->value);
     if (a == NULL)
         return;
+    if (master_machine_of(m, a) != NULL) {
+        master_reply(m, request, 400, "Agent '%s' is part of a maintenance schedule", a->id);
+        return;
+    }
     a->drain = drain;
     deactivate(m, a);
     a->drain.write_token = store(m, a, request)->token;

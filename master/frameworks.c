@@ -9,6 +9,7 @@
 #include "master/allocator.h"
 #include "master/authorize.h"
 #include "master/calls.h"
+#include "master/inverse.h"
 #include "master/offers.h"
 #include "master/operations.h"
 #include "master/registry.h"
@@ -115,6 +116,7 @@ static struct master_framework *new_framework(struct master *m, const Mesos__V1_
     list_init(&f->executors);
     list_init(&f->operations);
     map_init(&f->operation_ids);
+    list_init(&f->inverses);
     list_init(&f->pass_node);
     list_init(&f->pass_offers);
     list_init(&f->completed_node);
@@ -302,6 +304,7 @@ static void connect_framework(struct master *m, struct master_framework *f, stru
     f->disconnected_ms = 0;
     s->framework = f;
     send_subscribed(m, f);
+    master_inverse_mark_for_framework(m, f);
 }
 
 /* The agents that run something of the framework learn its new info. */
@@ -476,6 +479,7 @@ void master_frameworks_on_pressure(struct master *m, stream_id stream, bool on)
 void master_framework_remove(struct master *m, struct master_framework *f, request_id request, int status)
 {
     bool was_leaving = f->state == MASTER_FRAMEWORK_LEAVING;
+    master_inverse_forget_framework(m, f);
     f->state = MASTER_FRAMEWORK_LEAVING;
     master_reconcile_cancel(f);
     heap_remove(&m->failover_timers, &f->failover_timer);

@@ -15,6 +15,8 @@
 #include "master/calls.h"
 #include "master/departed.h"
 #include "master/frameworks.h"
+#include "master/inverse.h"
+#include "master/maintenance.h"
 #include "master/offers.h"
 #include "master/quota.h"
 #include "master/registry.h"
@@ -100,6 +102,9 @@ struct master *master_new(const struct master_config *config, struct err *err)
     map_init(&m->disconnected);
     map_init(&m->weights);
     map_init(&m->quotas);
+    map_init(&m->machines);
+    list_init(&m->inverse_agents);
+    heap_init(&m->inverse_timers);
     list_init(&m->blocked_roles);
     m->blocked_due_ms = INT64_MAX;
     map_init(&m->role_white_list);
@@ -126,11 +131,13 @@ struct master *master_free(struct master *m)
     m->observer_count = 0;
     for (struct master_agent *a = m->agents; a != NULL; a = a->hh.next)
         master_offers_return_of_agent(m, a, false);
+    master_inverse_deinit(m);
     master_frameworks_deinit(m);
     master_agents_deinit(m);
     master_departed_deinit(m);
     master_registry_deinit(m);
     master_quota_deinit(m);
+    master_maintenance_deinit(m);
     master_weights_deinit(m);
     master_roles_deinit(m);
     master_effects_deinit(&out);
@@ -174,6 +181,8 @@ static void on_tick(struct master *m)
     master_offers_on_timers(m);
     master_reconcile_go_on(m);
     master_allocator_pass(m);
+    master_inverse_on_timers(m);
+    master_inverse_pass(m);
 }
 
 static int dispatch(struct master *m, const struct master_event *in)
@@ -246,11 +255,12 @@ int64_t master_next_deadline(const struct master *m)
 {
     if (!m->is_started || m->is_halted)
         return INT64_MAX;
-    if (master_reconcile_is_due(m))
+    if (master_reconcile_is_due(m) || master_inverse_is_due(m))
         return m->now_ms;
     int64_t next = master_allocator_next_deadline(m);
     next = earliest(next, &m->agent_timers);
     next = earliest(next, &m->failover_timers);
     next = earliest(next, &m->heartbeat_timers);
+    next = earliest(next, &m->inverse_timers);
     return earliest(next, &m->offer_timers);
 }

@@ -7,6 +7,8 @@
 #include "common/base/check.h"
 #include "common/base/text.h"
 #include "master/allocator.h"
+#include "master/inverse.h"
+#include "master/maintenance.h"
 #include "master/roles.h"
 #include "master/send.h"
 
@@ -97,6 +99,7 @@ void master_offer_return(struct master *m, struct master_offer *o, bool rescind,
 
 void master_offers_return_of_agent(struct master *m, struct master_agent *a, bool rescind)
 {
+    master_inverse_withdraw(m, a);
     while (!list_is_empty(&a->offers))
         master_offer_return(m, container_of(a->offers.next, struct master_offer, agent_node), rescind, false);
 }
@@ -109,6 +112,7 @@ void master_offers_rescind_of_agent(struct master *m, struct master_agent *a)
 
 void master_offers_return_of_framework(struct master *m, struct master_framework *f)
 {
+    master_inverse_discard(m, f);
     while (!list_is_empty(&f->offers))
         master_offer_return(m, container_of(f->offers.next, struct master_offer, framework_node), false, true);
 }
@@ -122,7 +126,7 @@ void master_offers_on_timers(struct master *m)
     }
 }
 
-static Mesos__V1__URL *wire_url(const struct master_agent *a, struct arena *arena)
+Mesos__V1__URL *master_agent_url(const struct master_agent *a, struct arena *arena)
 {
     Mesos__V1__Address *address = arena_new_one(arena, Mesos__V1__Address);
     mesos__v1__address__init(address);
@@ -166,10 +170,13 @@ Mesos__V1__Offer *master_offer_wire(const struct master *m, const struct master_
     wire->framework_id = f->info->id;
     wire->agent_id = a->info->id;
     wire->hostname = a->info->hostname;
-    wire->url = wire_url(a, arena);
+    wire->url = master_agent_url(a, arena);
     wire->n_attributes = a->info->n_attributes;
     wire->attributes = a->info->attributes;
     wire->domain = a->info->domain;
+    const struct master_machine *machine = master_machine_of(m, a);
+    if (machine != NULL)
+        wire->unavailability = master_machine_unavailability(machine, arena);
     bool is_refined = (f->capabilities & MASTER_CAN_REFINEMENT) != 0;
     wire->n_resources = resources_to_wire(o->resources, is_refined ? RESOURCE_POST_REFINEMENT : RESOURCE_PRE_REFINEMENT,
                                           arena, &wire->resources);

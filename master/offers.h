@@ -25,6 +25,8 @@ void master_offers_rescind_of_agent(struct master *m, struct master_agent *a);
 void master_offers_return_of_framework(struct master *m, struct master_framework *f);
 void master_offers_on_timers(struct master *m);
 
+/* Where the agent serves, in the arena. */
+Mesos__V1__URL *master_agent_url(const struct master_agent *a, struct arena *arena);
 /* Wire form as this framework may see it, in the arena. */
 Mesos__V1__Offer *master_offer_wire(const struct master *m, const struct master_offer *o, struct arena *arena);
 

@@ -8,6 +8,7 @@
 #include "master/drain.h"
 #include "master/frameworks.h"
 #include "master/operator_operations.h"
+#include "master/maintenance.h"
 #include "master/quota.h"
 #include "master/send.h"
 #include "master/weights.h"
@@ -39,6 +40,9 @@ static const struct {
     {MESOS__V1__MASTER__CALL__TYPE__DESTROY_VOLUMES, master_operator_on_destroy_volumes},
     {MESOS__V1__MASTER__CALL__TYPE__GROW_VOLUME, master_operator_on_grow_volume},
     {MESOS__V1__MASTER__CALL__TYPE__SHRINK_VOLUME, master_operator_on_shrink_volume},
+    {MESOS__V1__MASTER__CALL__TYPE__UPDATE_MAINTENANCE_SCHEDULE, master_maintenance_on_schedule},
+    {MESOS__V1__MASTER__CALL__TYPE__START_MAINTENANCE, master_maintenance_on_start},
+    {MESOS__V1__MASTER__CALL__TYPE__STOP_MAINTENANCE, master_maintenance_on_stop},
     {MESOS__V1__MASTER__CALL__TYPE__MARK_AGENT_GONE, master_drain_on_gone},
     {MESOS__V1__MASTER__CALL__TYPE__DRAIN_AGENT, master_drain_on_drain},
     {MESOS__V1__MASTER__CALL__TYPE__DEACTIVATE_AGENT, master_drain_on_deactivate},

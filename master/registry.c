@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "master/registry.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "master/departed.h"
 #include "master/drain.h"
 #include "master/frameworks.h"
+#include "master/maintenance.h"
 #include "master/quota.h"
 #include "master/send.h"
 #include "master/weights.h"
@@ -20,6 +22,7 @@
 #define DEPARTED_PREFIX "departed/"
 #define WEIGHT_PREFIX "weight/"
 #define QUOTA_PREFIX "quota/"
+#define MAINTENANCE_PREFIX "maintenance/"
 
 struct master_write *master_registry_begin(struct master *m, enum master_write_kind kind, const char *id)
 {
@@ -148,6 +151,32 @@ void master_registry_put_quota(struct master *m, struct master_write *w, const M
     store_as(m, w, QUOTA_PREFIX, config->role, keep ? &record.base : NULL);
 }
 
+void master_registry_put_maintenance(struct master *m, struct master_write *w,
+                                     const Mesos__V1__Maintenance__Schedule *schedule, Mesos__V1__MachineID **down,
+                                     size_t n_down)
+{
+    Muster__Registry__Maintenance record = MUSTER__REGISTRY__MAINTENANCE__INIT;
+    record.schedule = (Mesos__V1__Maintenance__Schedule *)schedule; /* only read */
+    record.n_down = n_down;
+    record.down = down;
+    master_registry_set_message(w, &record.base);
+    store_as(m, w, MAINTENANCE_PREFIX, "schedule", &record.base);
+}
+
+int master_registry_read_maintenance(struct master *m, const struct master_write *w,
+                                     const Mesos__V1__Maintenance__Schedule **schedule, Mesos__V1__MachineID ***down,
+                                     size_t *n_down, struct err *err)
+{
+    const Muster__Registry__Maintenance *record = (const void *)wire_unpack(&muster__registry__maintenance__descriptor,
+                                                                            w->message, w->message_len, m->out->arena, err);
+    if (record == NULL)
+        return -EINVAL;
+    *schedule = record->schedule;
+    *down = record->down;
+    *n_down = record->n_down;
+    return 0;
+}
+
 static bool has_prefix(const struct master_item *item, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -197,6 +226,13 @@ static bool recover_quota(struct master *m, const char *id, const ProtobufCMessa
     return master_quota_recover(m, ((const Muster__Registry__Quota *)message)->config);
 }
 
+static bool recover_maintenance(struct master *m, const char *id, const ProtobufCMessage *message)
+{
+    const Muster__Registry__Maintenance *record = (const void *)message;
+    (void)id;
+    return master_maintenance_recover(m, record->schedule, record->down, record->n_down);
+}
+
 /* The kinds of records, and who takes them. A handler gives false for a record that cannot be. */
 static const struct {
     const char *prefix;
@@ -208,6 +244,7 @@ static const struct {
     {DEPARTED_PREFIX, &muster__registry__departed__descriptor, recover_departed},
     {WEIGHT_PREFIX, &muster__registry__weight__descriptor, recover_weight},
     {QUOTA_PREFIX, &muster__registry__quota__descriptor, recover_quota},
+    {MAINTENANCE_PREFIX, &muster__registry__maintenance__descriptor, recover_maintenance},
 };
 
 void master_registry_recover(struct master *m, const struct master_item *item)
@@ -250,6 +287,9 @@ static void dispatch(struct master *m, struct master_write *w)
         break;
     case MASTER_WRITE_QUOTA:
         master_quota_on_stored(m, w);
+        break;
+    case MASTER_WRITE_MAINTENANCE:
+        master_maintenance_on_stored(m, w);
         break;
     case MASTER_WRITE_SUBSCRIBE:
         master_frameworks_on_subscription_stored(m, w);

@@ -26,6 +26,14 @@ void master_registry_put_weight(struct master *m, struct master_write *w, const 
 void master_registry_put_quota(struct master *m, struct master_write *w, const Mesos__V1__Quota__QuotaConfig *config,
                                bool keep);
 
+void master_registry_put_maintenance(struct master *m, struct master_write *w,
+                                     const Mesos__V1__Maintenance__Schedule *schedule, Mesos__V1__MachineID **down,
+                                     size_t n_down);
+/* What the write stores, in the step's arena. */
+int master_registry_read_maintenance(struct master *m, const struct master_write *w,
+                                     const Mesos__V1__Maintenance__Schedule **schedule, Mesos__V1__MachineID ***down,
+                                     size_t *n_down, struct err *err);
+
 /* Reads one recovered item and hands it to agents or frameworks. Unknown keys are left alone; a damaged record is fatal. */
 void master_registry_recover(struct master *m, const struct master_item *item);
 void master_registry_on_done(struct master *m, uint64_t token, int result);

@@ -169,6 +169,12 @@ void master_shell_on_files_debug(struct master_shell *s, struct http_exchange *x
 master_shell_handler master_shell_legacy_handler(const char *path);
 /* api_changes.c */
 void master_shell_on_weights(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_maintenance_schedule(struct master_shell *s, struct http_exchange *x,
+                                          const struct http_message *request);
+void master_shell_on_maintenance_status(struct master_shell *s, struct http_exchange *x,
+                                        const struct http_message *request);
+void master_shell_on_machine_down(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
+void master_shell_on_machine_up(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 void master_shell_on_quota(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 
 /* api_volumes.c */

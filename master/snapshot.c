@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/wire/codec.h"
 #include "master/drain.h"
+#include "master/inverse.h"
 #include "master/offers.h"
 #include "master/operations.h"
 #include "master/send.h"
@@ -267,6 +268,7 @@ master_snapshot_framework(const struct master *m, const struct master_framework 
     out->offers = arena_new_array(arena, Mesos__V1__Offer *, count);
     for (const struct list *it = f->offers.next; it != &f->offers; it = it->next)
         out->offers[out->n_offers++] = master_offer_wire(m, container_of(it, struct master_offer, framework_node), arena);
+    out->n_inverse_offers = master_inverse_offers(m, f, arena, &out->inverse_offers);
     out->n_allocated_resources = to_wire(master_framework_used(f), RESOURCE_ENDPOINT, arena, &out->allocated_resources);
     out->n_offered_resources = to_wire(master_framework_offered(f), RESOURCE_ENDPOINT, arena, &out->offered_resources);
     out->offer_constraints = arena_new_one(arena, Mesos__V1__Scheduler__OfferConstraints);

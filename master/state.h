@@ -74,6 +74,14 @@ struct master_link {
     struct master_agent *agent; /* NULL before it is known */
 };
 
+/* A machine of the maintenance schedule: maintenance.c. */
+struct master_machine {
+    Mesos__V1__MachineID *id;
+    bool is_down; /* else DRAINING */
+    bool has_duration;
+    int64_t start_ns, duration_ns;
+};
+
 /* DRAIN_AGENT: drain.c. */
 struct master_drain {
     int state; /* of mesos.v1.DrainState, 0: none */
@@ -116,6 +124,9 @@ struct master_agent {
         struct quantities amounts;
     } * reserved;
     size_t reserved_count;
+
+    struct list inverses;     /* inverse.c: one per framework that was asked to leave */
+    struct list inverse_node; /* in master.inverse_agents while it is to be looked at */
 
     struct heap_node timer; /* ping, or time-out of coming back */
     uint64_t ping_sequence;
@@ -233,6 +244,9 @@ struct master_framework {
     } * questions;
     size_t question_count, question_at;
 
+    struct list inverses; /* inverse.c */
+    uint64_t inverse_mark;
+
     struct heap_node failover_timer, heartbeat_timer;
     struct list pass_node; /* in master.offered_frameworks during a pass */
     struct list pass_offers;
@@ -346,9 +360,10 @@ enum master_write_kind {
     MASTER_WRITE_SUBSCRIBE, /* message: packed scheduler call */
     MASTER_WRITE_UPDATE,    /* UPDATE_FRAMEWORK; message: packed scheduler call */
     MASTER_WRITE_REMOVE_FRAMEWORK,
-    MASTER_WRITE_WEIGHTS, /* message: packed UpdateWeights */
-    MASTER_WRITE_QUOTA,   /* message: packed UpdateQuota */
-    MASTER_WRITE_RECORD,  /* nothing waits for it */
+    MASTER_WRITE_WEIGHTS,     /* message: packed UpdateWeights */
+    MASTER_WRITE_QUOTA,       /* message: packed UpdateQuota */
+    MASTER_WRITE_MAINTENANCE, /* message: packed registry record */
+    MASTER_WRITE_RECORD,      /* nothing waits for it */
 };
 
 /* A write that is on its way and what to do once it is durable. */
@@ -399,6 +414,11 @@ struct master {
     struct master_agent *agents;
     struct list unreachable_agents; /* oldest first */
     size_t unreachable_count, connected_count, recovered_count;
+    struct map machines; /* "host|ip" to struct master_machine *, those of the maintenance schedule */
+    uint8_t *schedule;   /* packed mesos.v1.maintenance.Schedule */
+    size_t schedule_len;
+    struct list inverse_agents;
+    struct heap inverse_timers;
     struct map disconnected;  /* "ip:port" to agent: one that registers anew from there replaces it */
     struct map removed, gone; /* ids of agents that may not come back: departed.c */
 

@@ -258,7 +258,7 @@ static void test_frameworks__order_of_refusals(void **state)
                    "{\"type\":\"DECLINE_INVERSE_OFFERS\",\"framework_id\":{\"value\":\"%s\"},"
                    "\"decline_inverse_offers\":{}}",
                    f);
-    assert_int_equal(world_status(w, r), 501);
+    assert_int_equal(world_status(w, r), 202);
     world_free(w);
 }
 

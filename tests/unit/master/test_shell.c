@@ -291,6 +291,22 @@ static void test_shell__weights_and_quota(void **state)
         {"DELETE", "/quota/a", "", 200, NULL},
         {"GET", "/quota", "", 200, "{}"},
         {"PUT", "/quota", "{}", 405, "Allow: GET, POST, DELETE"},
+        {"GET", "/maintenance/schedule", "", 200, "{}"},
+        {"POST", "/maintenance/schedule",
+         "{\"windows\":[{\"machine_ids\":[],\"unavailability\":{\"start\":{\"nanoseconds\":1}}}]}", 400,
+         "List of machines in the maintenance window is empty"},
+        {"POST", "/maintenance/schedule",
+         "{\"windows\":[{\"machine_ids\":[{\"hostname\":\"h\"}],\"unavailability\":{\"start\":{\"nanoseconds\":1}}}]}", 200,
+         NULL},
+        {"GET", "/master/maintenance/schedule", "", 200, "\"hostname\":\"h\""},
+        {"GET", "/maintenance/status", "", 200, "\"draining_machines\":[{\"id\":{\"hostname\":\"h\"}"},
+        {"POST", "/machine/down", "[{\"hostname\":\"i\"}]", 400, "is not part of a maintenance schedule"},
+        {"POST", "/machine/up", "[{\"hostname\":\"h\"}]", 400, "is not in DOWN mode"},
+        {"POST", "/machine/down", "[{\"hostname\":\"h\"}]", 200, NULL},
+        {"GET", "/maintenance/status", "", 200, "{\"down_machines\":[{\"hostname\":\"h\"}]}"},
+        {"POST", "/machine/up", "[{\"hostname\":\"H\"}]", 200, NULL},
+        {"GET", "/maintenance/status", "", 200, "{}"},
+        {"GET", "/machine/up", "", 405, "Allow: POST"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct client *c;
