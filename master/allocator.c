@@ -10,6 +10,7 @@
 #include "common/base/text.h"
 #include "master/agents.h"
 #include "master/budget.h"
+#include "master/constraints.h"
 #include "master/inverse.h"
 #include "master/offers.h"
 #include "master/send.h"
@@ -157,6 +158,8 @@ static bool try_client(struct master *m, struct master_agent *a, struct master_c
     if (!may_be_offered(a))
         return true;
     if (a->has_gpus && !(f->capabilities & MASTER_CAN_GPU))
+        return false;
+    if (!master_constraints_allow(c->constraints, a->info))
         return false;
     struct resources *part = a->has_reservations ? may_have(a->free, c) : NULL;
     if (map_count(&m->quotas) > 0) {

@@ -9,6 +9,7 @@
 #include "master/allocator.h"
 #include "master/authorize.h"
 #include "master/calls.h"
+#include "master/constraints.h"
 #include "master/inverse.h"
 #include "master/offers.h"
 #include "master/operations.h"
@@ -138,6 +139,7 @@ static void free_framework(struct master *m, struct master_framework *f)
     heap_remove(&m->heartbeat_timers, &f->heartbeat_timer);
     mesos__v1__framework_info__free_unpacked(f->info, NULL);
     free(f->packed_info);
+    free(f->packed_constraints);
     free(f->clients);
     free(f->id);
     free(f);
@@ -174,7 +176,7 @@ void master_frameworks_recover(struct master *m, const Mesos__V1__FrameworkInfo 
     f->registered_ms = registered_ms;
     f->disconnected_ms = disconnected_ms;
     start_recovered_timer(m, f);
-    master_clients_subscribe(m, f, NULL, 0);
+    master_clients_subscribe(m, f, NULL, 0, NULL);
 }
 
 struct master_framework *master_framework_from_agent(struct master *m, const Mesos__V1__FrameworkInfo *info)
@@ -184,7 +186,7 @@ struct master_framework *master_framework_from_agent(struct master *m, const Mes
     struct master_framework *f = new_framework(m, info, MASTER_FRAMEWORK_RECOVERED);
     f->registered_ms = m->wall_ms;
     start_recovered_timer(m, f);
-    master_clients_subscribe(m, f, NULL, 0);
+    master_clients_subscribe(m, f, NULL, 0, NULL);
     struct master_write *w = master_registry_begin(m, MASTER_WRITE_RECORD, f->id);
     master_registry_put_framework(m, w, f->info, f->registered_ms, 0);
     master_snapshot_send_framework(m, f, MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_ADDED);
@@ -213,11 +215,12 @@ static const char *check_subscription(struct master *m, const char *principal,
             return arena_printf(m->out->arena, "suppressed role '%.300s' is not among the framework's roles",
                                 s->suppressed_roles[i]);
     }
-    if (s->offer_constraints != NULL && s->offer_constraints->n_role_constraints > 0)
-        return "offer constraints are not supported by this master";
     const char *forbidden = master_forbidden_role(m, info, principal != NULL ? principal : info->principal);
     if (forbidden != NULL)
         return arena_printf(m->out->arena, "Not authorized to use role '%.300s'", forbidden);
+    struct err err;
+    if (master_constraints_check(s->offer_constraints, roles, count, &err) < 0)
+        return arena_printf(m->out->arena, "%s", err.text);
     if (info->id == NULL)
         return NULL;
     if (master_framework_find_completed(m, info->id->value) != NULL)
@@ -274,6 +277,15 @@ void master_frameworks_on_subscribe(struct master *m, stream_id stream, const ch
     master_registry_set_message(w, &kept.base);
     const struct master_framework *f = master_framework_find(m, w->id);
     master_registry_put_framework(m, w, subscribe.framework_info, f != NULL ? f->registered_ms : m->wall_ms, 0);
+}
+
+/* For those who ask what they are. */
+static void keep_constraints(struct master_framework *f, const Mesos__V1__Scheduler__OfferConstraints *constraints)
+{
+    free(f->packed_constraints);
+    f->packed_constraints = NULL;
+    if (constraints != NULL)
+        f->packed_constraints = wire_pack(&constraints->base, &f->packed_constraints_len);
 }
 
 static void send_subscribed(struct master *m, struct master_framework *f)
@@ -355,7 +367,9 @@ void master_frameworks_on_subscription_stored(struct master *m, struct master_wr
         f->reregistered_ms = m->wall_ms;
     }
     connect_framework(m, f, s);
-    master_clients_subscribe(m, f, call->subscribe->suppressed_roles, call->subscribe->n_suppressed_roles);
+    keep_constraints(f, call->subscribe->offer_constraints);
+    master_clients_subscribe(m, f, call->subscribe->suppressed_roles, call->subscribe->n_suppressed_roles,
+                             call->subscribe->offer_constraints);
     if (!is_new) /* unchanged, too: agents send again what the scheduler before never acknowledged */
         broadcast_info(m, f);
     master_snapshot_send_framework(
@@ -429,7 +443,9 @@ void master_frameworks_on_update_stored(struct master *m, struct master_write *w
         if (i == count)
             master_offer_return(m, o, true, true);
     }
-    master_clients_subscribe(m, f, call->update_framework->suppressed_roles, call->update_framework->n_suppressed_roles);
+    keep_constraints(f, call->update_framework->offer_constraints);
+    master_clients_subscribe(m, f, call->update_framework->suppressed_roles, call->update_framework->n_suppressed_roles,
+                             call->update_framework->offer_constraints);
     if (changed) {
         broadcast_info(m, f);
         master_snapshot_send_framework(m, f, MESOS__V1__MASTER__EVENT__TYPE__FRAMEWORK_UPDATED);

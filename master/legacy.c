@@ -493,9 +493,10 @@ static void put_framework_rest(const struct master_view *v, const struct master_
     }
     json_end_array(w);
     put_labels(w, info->labels);
-    json_put_key(w, "offer_constraints");
-    json_begin_object(w);
-    json_end_object(w);
+    struct err err;
+    const ProtobufCMessage *constraints = wire_unpack(&mesos__v1__scheduler__offer_constraints__descriptor,
+                                                      f->packed_constraints, f->packed_constraints_len, arena, &err);
+    put_message(w, "offer_constraints", constraints);
 }
 
 void legacy_write_framework(const struct master_view *v, const struct master_framework *f,

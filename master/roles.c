@@ -9,6 +9,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/text.h"
 #include "master/allocator.h"
+#include "master/constraints.h"
 #include "master/offers.h"
 #include "master/weights.h"
 
@@ -147,6 +148,7 @@ static void free_client_if_unused(struct master *m, struct master_client *c)
     share_deinit(&c->node);
     unuse_role(m, c->role);
     free(c->minimums);
+    (void)master_constraints_free(c->constraints);
     free(c);
 }
 
@@ -214,7 +216,8 @@ static bool is_among(char *const *list, size_t n, const char *s)
     return false;
 }
 
-void master_clients_subscribe(struct master *m, struct master_framework *f, char *const *suppressed, size_t n_suppressed)
+void master_clients_subscribe(struct master *m, struct master_framework *f, char *const *suppressed, size_t n_suppressed,
+                              const Mesos__V1__Scheduler__OfferConstraints *constraints)
 {
     char *const *roles, *single;
     size_t count = master_framework_info_roles(f->info, &roles, &single);
@@ -232,7 +235,10 @@ void master_clients_subscribe(struct master *m, struct master_framework *f, char
         c->is_subscribed = true;
         c->is_suppressed = is_among(suppressed, n_suppressed, roles[i]);
         set_minimums(c, f->info);
-        master_allocator_refresh_client(m, c, false);
+        bool had_constraints = c->constraints != NULL;
+        (void)master_constraints_free(c->constraints);
+        c->constraints = master_constraints_new(constraints, roles[i]);
+        master_allocator_refresh_client(m, c, had_constraints); /* others may fit now */
     }
 }
 

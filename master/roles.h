@@ -25,7 +25,8 @@ void master_role_each_client(struct master *m, const struct master_role *top,
                              void (*fn)(struct master *m, struct master_client *c));
 
 /* Makes the clients fit what the framework subscribes to now: roles of its info, suppressed ones, offer filters. */
-void master_clients_subscribe(struct master *m, struct master_framework *f, char *const *suppressed, size_t n_suppressed);
+void master_clients_subscribe(struct master *m, struct master_framework *f, char *const *suppressed, size_t n_suppressed,
+                              const Mesos__V1__Scheduler__OfferConstraints *constraints);
 /* Nothing is subscribed any more; clients that hold something stay until they do not. */
 void master_clients_unsubscribe(struct master *m, struct master_framework *f);
 /* Connected, disconnected, slow: tells the allocator about all clients of the framework. */

@@ -268,6 +268,10 @@ master_snapshot_framework(const struct master *m, const struct master_framework 
     out->offers = arena_new_array(arena, Mesos__V1__Offer *, count);
     for (const struct list *it = f->offers.next; it != &f->offers; it = it->next)
         out->offers[out->n_offers++] = master_offer_wire(m, container_of(it, struct master_offer, framework_node), arena);
+    struct err err;
+    if (f->packed_constraints != NULL)
+        out->offer_constraints = (void *)wire_unpack(&mesos__v1__scheduler__offer_constraints__descriptor,
+                                                     f->packed_constraints, f->packed_constraints_len, arena, &err);
     out->n_inverse_offers = master_inverse_offers(m, f, arena, &out->inverse_offers);
     out->n_allocated_resources = to_wire(master_framework_used(f), RESOURCE_ENDPOINT, arena, &out->allocated_resources);
     out->n_offered_resources = to_wire(master_framework_offered(f), RESOURCE_ENDPOINT, arena, &out->offered_resources);

@@ -208,8 +208,9 @@ struct master_client {
     struct list role_node;
     uint64_t serial;
     bool is_subscribed, is_suppressed;
-    struct master_minimums *minimums; /* of its offer filters; NULL: the master's */
-    size_t held;                      /* offers, tasks and executors whose resources are charged to it */
+    struct master_constraints *constraints; /* on agents; NULL: none */
+    struct master_minimums *minimums;       /* of its offer filters; NULL: the master's */
+    size_t held;                            /* offers, tasks and executors whose resources are charged to it */
     struct list filters;
     struct list fresh_node; /* in master.fresh_clients: everything free is to be tried for it */
 };
@@ -224,6 +225,8 @@ struct master_framework {
     Mesos__V1__FrameworkInfo *info;
     uint8_t *packed_info; /* the same, as agents get it */
     size_t packed_info_len;
+    uint8_t *packed_constraints; /* mesos.v1.scheduler.OfferConstraints, NULL: none */
+    size_t packed_constraints_len;
     unsigned capabilities;                                                    /* MASTER_CAN_* */
     int64_t registered_ms, reregistered_ms, unregistered_ms, disconnected_ms; /* wall; 0: never */
 
