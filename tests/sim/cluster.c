@@ -96,6 +96,8 @@ struct cluster *cluster_new_random(uint64_t seed)
         cluster_add_marathon(c, (int)world_draw(w, 0, 4));
     if (rng_below(&w->rng, 2) == 0)
         cluster_add_cron(c);
+    c->has_operator = seed % 3 == 0;
+    rng_seed(&c->operator, seed);
     return c;
 }
 
@@ -216,6 +218,91 @@ static void one_fault(struct cluster *c, enum chaos_kind kind)
     }
 }
 
+/* -- an operator ---------------------------------------------------------------------------------------------- */
+
+static void ask_about(struct cluster *c, const char *type, const char *body, const char *id, const char *more)
+{
+    char call[512];
+    (void)snprintf(call, sizeof(call), "{\"type\":\"%s\",\"%s\":{\"agent_id\":{\"value\":\"%s\"}%s}}", type, body, id,
+                   more);
+    sim_master_operator(c->master, call);
+}
+
+static void plan_maintenance(struct cluster *c, bool any)
+{
+    struct sim_node *n = sim_agent_node(c->agents[rng_below(&c->operator,(uint64_t) c->agent_count)]);
+    char call[512], window[256] = "";
+    if (any)
+        (void)snprintf(
+            window, sizeof(window),
+            "{\"machine_ids\":[{\"hostname\":\"%s\",\"ip\":\"%s\"}],\"unavailability\":{\"start\":{\"nanoseconds\":1}}}",
+            n->name, n->ip);
+    (void)snprintf(
+        call, sizeof(call),
+        "{\"type\":\"UPDATE_MAINTENANCE_SCHEDULE\",\"update_maintenance_schedule\":{\"schedule\":{\"windows\":[%s]}}}",
+        window);
+    sim_master_operator(c->master, call);
+}
+
+static void set_quota(struct cluster *c, const char *role, const char *amounts)
+{
+    char call[512];
+    (void)snprintf(call, sizeof(call),
+                   "{\"type\":\"UPDATE_QUOTA\",\"update_quota\":{\"force\":true,\"quota_configs\":[{\"role\":\"%s\"%s}]}}",
+                   role, amounts);
+    sim_master_operator(c->master, call);
+}
+
+static void one_change(struct cluster *c)
+{
+    static const char *const quotas[] = {"", ",\"limits\":{\"cpus\":{\"value\":1.5}}",
+                                         ",\"guarantees\":{\"cpus\":{\"value\":2}}",
+                                         ",\"guarantees\":{\"mem\":{\"value\":100}},\"limits\":{\"mem\":{\"value\":300}}"};
+    struct rng *r = &c->operator;
+    const struct agent *core = sim_agent_core(c->agents[rng_below(r, (uint64_t)c->agent_count)]);
+    const char *id = core != NULL ? agent_id(core) : NULL;
+    uint64_t what = rng_below(r, 16);
+    if (what < 4)
+        set_quota(c, rng_below(r, 2) ? "batch" : "web", quotas[rng_below(r, 4)]);
+    else if (what < 6)
+        sim_master_operator(c->master, rng_below(r, 2)
+                                           ? "{\"type\":\"UPDATE_WEIGHTS\",\"update_weights\":{\"weight_infos\":"
+                                             "[{\"role\":\"web\",\"weight\":3}]}}"
+                                           : "{\"type\":\"UPDATE_WEIGHTS\",\"update_weights\":{\"weight_infos\":"
+                                             "[{\"role\":\"batch\",\"weight\":0.5}]}}");
+    else if (what < 8)
+        plan_maintenance(c, rng_below(r, 3) != 0);
+    else if (id != NULL && what < 11)
+        ask_about(c, "DRAIN_AGENT", "drain_agent", id,
+                  rng_below(r, 8) == 0   ? ",\"mark_gone\":true"
+                  : rng_below(r, 2) == 0 ? ",\"max_grace_period\":{\"seconds\":1}"
+                                         : "");
+    else if (id != NULL && what < 13)
+        ask_about(c, "DEACTIVATE_AGENT", "deactivate_agent", id, "");
+    else if (id != NULL && what < 15)
+        ask_about(c, "REACTIVATE_AGENT", "reactivate_agent", id, "");
+    else if (id != NULL && rng_below(r, 3) == 0)
+        ask_about(c, "MARK_AGENT_GONE", "mark_agent_gone", id, "");
+}
+
+#define PUT_BACK_MS 5000
+
+/* Everything in service, no quota, no plans; again and again, because an agent that drains must come to its end first. */
+static void put_back(struct cluster *c)
+{
+    if (!c->has_operator || c->world->now_ms < c->put_back_ms + PUT_BACK_MS)
+        return;
+    c->put_back_ms = c->world->now_ms;
+    set_quota(c, "batch", "");
+    set_quota(c, "web", "");
+    plan_maintenance(c, false);
+    for (int i = 0; i < c->agent_count; i++) {
+        const struct agent *core = sim_agent_core(c->agents[i]);
+        if (core != NULL && agent_id(core) != NULL)
+            ask_about(c, "REACTIVATE_AGENT", "reactivate_agent", agent_id(core), "");
+    }
+}
+
 void cluster_chaos_until(struct cluster *c, int64_t until_ms)
 {
     struct world *w = c->world;
@@ -224,6 +311,8 @@ void cluster_chaos_until(struct cluster *c, int64_t until_ms)
         enum chaos_kind kind = (enum chaos_kind)rng_below(&w->rng, CHAOS_KINDS);
         if (!w->is_broken && (w->faults.kinds & (1u << kind)) != 0)
             one_fault(c, kind);
+        if (c->has_operator && !w->is_broken && rng_below(&c->operator, 4) == 0)
+            one_change(c);
     }
 }
 
@@ -329,7 +418,10 @@ bool cluster_is_settled(struct cluster *c)
 
 static bool is_done(void *ctx)
 {
-    return cluster_is_settled(ctx);
+    if (cluster_is_settled(ctx))
+        return true;
+    put_back(ctx);
+    return false;
 }
 
 void cluster_settle(struct cluster *c, int64_t limit_ms)

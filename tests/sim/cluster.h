@@ -45,6 +45,9 @@ struct cluster {
     int framework_count;
     struct sim_marathon *marathon; /* NULL: none */
     struct sim_cron *cron;         /* NULL: none */
+    bool has_operator;             /* somebody drains agents, sets quota and plans maintenance during chaos */
+    struct rng operator;           /* of its own: seeds without one stay what they are */
+    int64_t put_back_ms;           /* when it last took everything back, to let the cluster settle */
     char why[256];                 /* what has not settled */
 };
 

@@ -8,6 +8,7 @@
 #include "common/base/check.h"
 #include "common/wire/codec.h"
 #include "master/master.h"
+#include "master/snapshot.h"
 #include "sim/check.h"
 #include "sim/sim_net.h"
 
@@ -353,4 +354,34 @@ struct sim_node *sim_master_node(struct sim_master *m)
 struct sim_store *sim_master_store(struct sim_master *m)
 {
     return m->store;
+}
+
+void sim_master_operator(struct sim_master *m, const char *call)
+{
+    struct arena *a = arena_new(0);
+    struct err err = {""};
+    if (!m->node.is_up || m->is_ending) {
+        arena_free(a);
+        return;
+    }
+    struct master_event in = {.type = MASTER_EVENT_OPERATOR_CALL};
+    in.operator_call.request = ++m->next_id;
+    in.operator_call.call = (const Mesos__V1__Master__Call *)wire_decode(WIRE_JSON, &mesos__v1__master__call__descriptor,
+                                                                         call, strlen(call), a, &err);
+    CHECK(in.operator_call.call != NULL);
+    world_log(m->node.world, "operator", "%s", call);
+    step(m, &in);
+    arena_free(a);
+}
+
+int sim_master_drain_state(struct sim_master *m, const char *agent_id)
+{
+    struct arena *a = arena_new(0);
+    int state = -1;
+    const Mesos__V1__Master__Response__GetAgents *all = m->node.is_up ? master_snapshot_agents(m->core, a) : NULL;
+    for (size_t i = 0; all != NULL && i < all->n_agents; i++)
+        if (strcmp(all->agents[i]->agent_info->id->value, agent_id) == 0)
+            state = all->agents[i]->drain_info != NULL ? (int)all->agents[i]->drain_info->state : 0;
+    arena_free(a);
+    return state;
 }
