@@ -275,8 +275,10 @@ master_snapshot_framework(const struct master *m, const struct master_framework 
     out->n_inverse_offers = master_inverse_offers(m, f, arena, &out->inverse_offers);
     out->n_allocated_resources = to_wire(master_framework_used(f), RESOURCE_ENDPOINT, arena, &out->allocated_resources);
     out->n_offered_resources = to_wire(master_framework_offered(f), RESOURCE_ENDPOINT, arena, &out->offered_resources);
-    out->offer_constraints = arena_new_one(arena, Mesos__V1__Scheduler__OfferConstraints);
-    mesos__v1__scheduler__offer_constraints__init(out->offer_constraints);
+    if (out->offer_constraints == NULL) {
+        out->offer_constraints = arena_new_one(arena, Mesos__V1__Scheduler__OfferConstraints);
+        mesos__v1__scheduler__offer_constraints__init(out->offer_constraints);
+    }
     return out;
 }
 
