@@ -42,7 +42,7 @@ extern const struct sim_check check_updates;   /* 3 */
 extern const struct sim_check check_cron;      /* no run of cron starts twice */
 
 /* To be asked when somebody wanted offers of everything: the newest offers must have left nothing of any agent. */
-void check_resources_all_offered(struct world *w);
+void check_resources_all_offered(struct world *w, bool (*is_here)(void *ctx, const char *agent_id), void *ctx);
 
 /* TASK_FINISHED and the like: never left again (facts: mesos 1.11, for PARTITION_AWARE frameworks). */
 bool sim_state_is_terminal(Mesos__V1__TaskState state);

@@ -344,13 +344,16 @@ static void seen(void *state, const struct sim_seen *s)
     arena_free(a);
 }
 
-void check_resources_all_offered(struct world *w)
+void check_resources_all_offered(struct world *w, bool (*is_here)(void *ctx, const char *agent_id), void *ctx)
 {
     for (int i = 0; i < w->check_count; i++) {
         struct books *b = w->check_states[i];
         if (w->checks[i] != &check_resources)
             continue;
         struct map_entry *e = map_first(&b->partial);
+        while (e != NULL && is_here != NULL &&
+               !is_here(ctx, map_key(e))) /* it left when a quota or a task had cut what was offered of it */
+            e = map_next(e);
         if (e != NULL)
             world_violate(w, "1", "a part of agent %s is neither used nor offered", map_key(e));
     }

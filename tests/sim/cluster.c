@@ -451,6 +451,17 @@ void cluster_settle(struct cluster *c, int64_t limit_ms)
         sim_cron_look_at_moments(c->cron);
 }
 
+static bool is_agent_here(void *ctx, const char *id)
+{
+    const struct cluster *c = ctx;
+    for (int i = 0; i < c->agent_count; i++) {
+        const struct agent *core = sim_agent_core(c->agents[i]);
+        if (core != NULL && agent_id(core) != NULL && strcmp(agent_id(core), id) == 0)
+            return true;
+    }
+    return false;
+}
+
 void cluster_run(struct cluster *c)
 {
     struct world *w = c->world;
@@ -471,5 +482,5 @@ void cluster_run(struct cluster *c)
     sim_framework_set_wanted(c->frameworks[0], 1);
     cluster_settle(c, SETTLE_MS);
     if (!w->is_broken)
-        check_resources_all_offered(w);
+        check_resources_all_offered(w, is_agent_here, c);
 }

@@ -119,7 +119,7 @@ static void story_two_frameworks__share_one_agent(void **state)
     must_settle(c, 5 * MINUTE);
     sim_framework_set_wanted(c->frameworks[0], 1);
     must_settle(c, 5 * MINUTE);
-    check_resources_all_offered(c->world);
+    check_resources_all_offered(c->world, NULL, NULL);
     must_hold(c);
     assert_int_equal(counts.containers_started, 9);
     story_end(c);
