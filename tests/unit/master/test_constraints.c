@@ -117,7 +117,8 @@ static void test_constraints__offers_follow_them(void **state)
     assert_string_equal(world_offer(w, 9, 0)->agent_id->value, second);
     const char *f = WORLD_EVENT(w, 9, SUBSCRIBED, 0)->subscribed->framework_id->value;
     struct arena *arena = arena_new(0);
-    const Mesos__V1__Master__Response__GetFrameworks *shown = master_snapshot_frameworks(w->m, arena);
+    const struct master_view view = master_view(w->m, NULL);
+    const Mesos__V1__Master__Response__GetFrameworks *shown = master_snapshot_frameworks(&view, arena);
     assert_int_equal(shown->frameworks[0]->offer_constraints->n_role_constraints, 1);
     arena_free(arena);
     world_forget(w);
