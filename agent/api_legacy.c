@@ -34,7 +34,8 @@ static void send_json(struct reply *r)
         http_reply(r->x, 200, "application/json", buf_data(&r->out), buf_len(&r->out));
         return;
     }
-    if (strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.") != strlen(name)) {
+    if (*name == '\0' ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.") != strlen(name)) {
         http_reply_text(r->x, 400, "The name in 'jsonp' is not one of a function");
         return;
     }

@@ -2,6 +2,8 @@
  * api_legacy.c - the old endpoints (facts: mesos 5.1), metrics and health. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/base/text.h"
@@ -21,16 +23,17 @@ struct reply {
     struct buf body;
     struct json_writer w;
     const char *jsonp; /* NULL: plain JSON */
+    bool has_bad_name; /* in jsonp: it would be a script of whoever made the address */
 };
 
 static void reply_begin(struct reply *r, struct http_exchange *x, const struct http_message *request)
 {
     r->x = x;
     r->jsonp = http_query(request, http_exchange_arena(x), "jsonp", 0);
-    if (r->jsonp != NULL &&
+    r->has_bad_name =
+        r->jsonp != NULL &&
         (r->jsonp[0] == '\0' || strlen(r->jsonp) > JSONP_BYTES_MAX ||
-         strspn(r->jsonp, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.") != strlen(r->jsonp)))
-        r->jsonp = NULL; /* not the name of a function */
+         strspn(r->jsonp, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.") != strlen(r->jsonp));
     buf_init(&r->body, ANSWER_BYTES_MAX);
     if (r->jsonp != NULL)
         (void)buf_printf(&r->body, "%s(", r->jsonp); /* a full buffer is seen at the end */
@@ -41,7 +44,9 @@ static void reply_end(struct reply *r)
 {
     if (r->jsonp != NULL)
         (void)buf_append_str(&r->body, ");"); /* as above */
-    if (r->body.overflowed)
+    if (r->has_bad_name)
+        http_reply_text(r->x, 400, "The name in 'jsonp' is not one of a function");
+    else if (r->body.overflowed)
         http_reply_text(r->x, 500, "The answer is too large");
     else
         http_reply(r->x, 200, r->jsonp != NULL ? "text/javascript" : "application/json", buf_data(&r->body),
@@ -266,6 +271,8 @@ static size_t number_query(const struct http_message *request, struct arena *are
 {
     const char *text = http_query(request, arena, name, 0);
     uint64_t v;
+    if (text != NULL && strcmp(text, "-1") == 0)
+        return SIZE_MAX; /* limit=-1: all */
     return text != NULL && text_to_uint64(text, &v) == 0 ? (size_t)v : otherwise;
 }
 
@@ -338,6 +345,28 @@ static void on_version(struct master_shell *s, struct http_exchange *x, const st
     reply_begin(&r, x, request);
     json_begin_object(&r.w);
     put_version(s, &r.w);
+    json_end_object(&r.w);
+    reply_end(&r);
+}
+
+/* Of the machine. */
+static void on_system_stats(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
+{
+    static const char *const loads[] = {"avg_load_1min", "avg_load_5min", "avg_load_15min"};
+    (void)s;
+    struct reply r;
+    double load[3] = {0};
+    struct sysinfo info = {.mem_unit = 1};
+    int n = getloadavg(load, 3);
+    reply_begin(&r, x, request);
+    json_begin_object(&r.w);
+    for (int i = 0; i < n; i++)
+        json_kv_double(&r.w, loads[i], load[i]);
+    json_kv_int(&r.w, "cpus_total", sysconf(_SC_NPROCESSORS_ONLN));
+    if (sysinfo(&info) == 0) {
+        json_kv_int(&r.w, "mem_total_bytes", (int64_t)info.totalram * info.mem_unit);
+        json_kv_int(&r.w, "mem_free_bytes", (int64_t)info.freeram * info.mem_unit);
+    }
     json_end_object(&r.w);
     reply_end(&r);
 }
@@ -449,7 +478,7 @@ master_shell_handler master_shell_legacy_handler(const char *path)
         {"/metrics/snapshot", on_metrics_snapshot},
         {"/metrics", on_metrics},
         {"/logging/toggle", master_shell_on_logging},
-        {"/system/stats.json", master_shell_on_system_stats},
+        {"/system/stats.json", on_system_stats},
         {"/files/browse", master_shell_on_files},
         {"/files/read", master_shell_on_files},
         {"/files/download", master_shell_on_files},

@@ -162,7 +162,6 @@ typedef void (*master_shell_handler)(struct master_shell *s, struct http_exchang
 /* The handler of an old endpoint by its path without prefix ("/state"), NULL: there is none. */
 /* api_node.c */
 void master_shell_on_logging(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
-void master_shell_on_system_stats(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 void master_shell_on_files(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 void master_shell_on_files_debug(struct master_shell *s, struct http_exchange *x, const struct http_message *request);
 
