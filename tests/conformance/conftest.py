@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One master and one agent for all rows, as two plain processes; each row brings its own framework."""
+import json
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -48,6 +50,7 @@ class Nodes:
                                    f"--cgroups_root=conformance-{os.getpid()}-{self.address('master')[1]}",
                                    "--master=%s:%d" % self.address("master"), *agent_flags)
         self.agent_id = self.wait_for_agent()
+        self.wait_until_told()
 
     def address(self, node):
         return self.roles[node].address
@@ -64,6 +67,13 @@ class Nodes:
             return agents[0]["agent_info"]["id"]["value"]
         finally:
             stream.close()
+
+    def wait_until_told(self, bound=10):
+        """The agent learns that it is registered a moment after the master has said so to others; executors' calls are 503 before."""
+        end = time.monotonic() + bound
+        while json.loads(wire.ask(self.address("agent"), "GET", "/state").body)["id"] != self.agent_id:
+            assert time.monotonic() < end, "the agent was not told its id\n" + self.logs()
+            time.sleep(0.01)
 
     def logs(self):
         return "".join(f"--- {r.log.name}\n" + r.log.read_text(errors="replace")[-2000:] for r in self.roles.values())
