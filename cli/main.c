@@ -32,8 +32,8 @@ static const struct command {
     {"status", cmd_status, "show the parts of the cluster"},
     {"app", cmd_app, "add, list, show, scale, update, restart, remove services"},
     {"job", cmd_job, "add, list, show, run, stop, remove jobs; their runs, history, logs"},
-    {"task", cmd_task, "list tasks, read their logs"},
-    {"node", cmd_node, "list and show agents"},
+    {"task", cmd_task, "list tasks, read their logs, run commands in their containers"},
+    {"node", cmd_node, "list, show, drain and deactivate agents"},
     {"version", cmd_version, "print the version"},
 #ifdef HAVE_MASTER
     {"master", master_main, "run the master role"},
