@@ -141,6 +141,12 @@ static void set_logging_level(struct query *q)
         q->is_empty = true;
 }
 
+/* There are no images yet, so none is left over. */
+static void prune_images(struct query *q)
+{
+    q->is_empty = true;
+}
+
 static void list_files(struct query *q)
 {
     if (q->call->list_files == NULL) {
@@ -281,6 +287,7 @@ static const struct {
     {CALL(GET_METRICS), ANSWER(GET_METRICS), get_metrics},
     {CALL(GET_LOGGING_LEVEL), ANSWER(GET_LOGGING_LEVEL), get_logging_level},
     {CALL(SET_LOGGING_LEVEL), ANSWER(UNKNOWN), set_logging_level},
+    {CALL(PRUNE_IMAGES), ANSWER(UNKNOWN), prune_images},
     {CALL(LIST_FILES), ANSWER(LIST_FILES), list_files},
     {CALL(READ_FILE), ANSWER(READ_FILE), read_file},
     {CALL(GET_STATE), ANSWER(GET_STATE), get_state},

@@ -33,7 +33,6 @@ PERMITS(kill_standalone_container, AUTH_KILL_STANDALONE_CONTAINER)
 PERMITS(wait_standalone_container, AUTH_WAIT_STANDALONE_CONTAINER)
 PERMITS(remove_standalone_container, AUTH_REMOVE_STANDALONE_CONTAINER)
 PERMITS(view_standalone_container, AUTH_VIEW_STANDALONE_CONTAINER)
-PERMITS(prune_images, AUTH_PRUNE_IMAGES)
 
 AGENT_PERMITS(launch_nested_container)
 {
@@ -102,6 +101,8 @@ bool agent_permits_query(struct agent_shell *s, struct http_exchange *x, Mesos__
     switch (type) {
     case MESOS__V1__AGENT__CALL__TYPE__GET_FLAGS:
         return auth_allows(s->access.acls, subject->principal, AUTH_VIEW_FLAGS, NULL);
+    case MESOS__V1__AGENT__CALL__TYPE__PRUNE_IMAGES:
+        return auth_allows(s->access.acls, subject->principal, AUTH_PRUNE_IMAGES, NULL);
     case MESOS__V1__AGENT__CALL__TYPE__SET_LOGGING_LEVEL:
         return auth_allows(s->access.acls, subject->principal, AUTH_SET_LOG_LEVEL, NULL);
     case MESOS__V1__AGENT__CALL__TYPE__GET_STATE:

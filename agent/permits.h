@@ -28,7 +28,6 @@ AGENT_PERMITS(kill_standalone_container);
 AGENT_PERMITS(wait_standalone_container);
 AGENT_PERMITS(remove_standalone_container);
 AGENT_PERMITS(view_standalone_container);
-AGENT_PERMITS(prune_images);
 
 /* The sandbox that holds a path, by the user its executor runs as. An executor's token opens no sandbox. */
 bool agent_permits_access_sandbox(struct agent_shell *s, struct http_exchange *x, const char *path, struct arena *arena);

@@ -218,7 +218,8 @@ void master_drain_on_stored(struct master *m, const struct master_write *w)
 void master_drain_settle(struct master *m, struct master_agent *a)
 {
     bool is_registered = a->state == MASTER_AGENT_CONNECTED || a->state == MASTER_AGENT_DISCONNECTED;
-    if (a->drain.state != DRAINING || a->drain.write_token != 0 || !is_registered || !list_is_empty(&a->tasks))
+    if (a->drain.state != DRAINING || a->drain.write_token != 0 || !is_registered || !list_is_empty(&a->tasks) ||
+        a->operation_count > 0)
         return;
     master_trace(m, "agent %s is drained", a->id);
     if (a->drain.mark_gone) {

@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 #include "master/agents.h"
 #include "master/departed.h"
+#include "master/drain.h"
 #include "master/frameworks.h"
 #include "master/roles.h"
 #include "master/send.h"
@@ -173,9 +174,11 @@ static ProtobufCBinaryData bytes_of(struct master *m, const uint8_t uuid[16])
 /* The end of an operation nobody will acknowledge but the master. */
 static void finish(struct master *m, struct master_operation *o)
 {
+    struct master_agent *a = o->agent;
     if (o->has_status_uuid)
-        acknowledge(m, o->agent, bytes_of(m, o->uuid), bytes_of(m, o->status_uuid));
+        acknowledge(m, a, bytes_of(m, o->uuid), bytes_of(m, o->status_uuid));
     free_operation(m, o);
+    master_drain_settle(m, a);
 }
 
 static void answer_operator(struct master *m, struct master_operation *o, Mesos__V1__OperationState state, const char *why)
@@ -495,8 +498,11 @@ void master_operations_on_acknowledge(struct master *m, struct master_framework 
     if (o->agent->state != MASTER_AGENT_CONNECTED)
         return; /* the agent will send the status again */
     acknowledge(m, o->agent, bytes_of(m, o->uuid), bytes_of(m, o->status_uuid));
-    if (o->is_terminal)
-        free_operation(m, o);
+    if (!o->is_terminal)
+        return;
+    struct master_agent *a = o->agent;
+    free_operation(m, o);
+    master_drain_settle(m, a);
 }
 
 /* -- reconciliation (facts: mesos 1.12) ------------------------------------------------------------------------- */

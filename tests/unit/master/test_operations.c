@@ -177,6 +177,16 @@ static void test_operations__reserved_is_offered_to_its_role_alone(void **state)
     world_free(w);
 }
 
+/* uuid: in base64, of the status of "op1". */
+static void acknowledge(const struct cluster *c, const char *uuid)
+{
+    world_call(c->w, 9,
+               "{\"type\":\"ACKNOWLEDGE_OPERATION_STATUS\",\"framework_id\":{\"value\":\"%s\"},"
+               "\"acknowledge_operation_status\":{\"agent_id\":{\"value\":\"%s\"},\"operation_id\":{\"value\":\"op1\"},"
+               "\"uuid\":\"%s\"}}",
+               c->framework, c->agent, uuid);
+}
+
 static void test_operations__feedback_until_acknowledged(void **state)
 {
     (void)state;
@@ -206,15 +216,9 @@ static void test_operations__feedback_until_acknowledged(void **state)
     assert_int_equal(told(w, 0)->state, MESOS__V1__OPERATION_STATE__OPERATION_FINISHED);
     assert_null(told(w, 0)->uuid);
     assert_int_equal(told(w, 1)->state, MESOS__V1__OPERATION_STATE__OPERATION_UNKNOWN);
-#define ACKNOWLEDGE(uuid)                                                                                                  \
-    world_call(w, 9,                                                                                                       \
-               "{\"type\":\"ACKNOWLEDGE_OPERATION_STATUS\",\"framework_id\":{\"value\":\"%s\"},"                           \
-               "\"acknowledge_operation_status\":{\"agent_id\":{\"value\":\"%s\"},\"operation_id\":{\"value\":\"op1\"},"   \
-               "\"uuid\":\"" uuid "\"}}",                                                                                  \
-               c.framework, c.agent)
-    ACKNOWLEDGE("YmJiYmJiYmJiYmJiYmJiYg=="); /* another uuid */
+    acknowledge(&c, "YmJiYmJiYmJiYmJiYmJiYg=="); /* another uuid */
     assert_int_equal(operation_count(w), 1);
-    ACKNOWLEDGE("YWFhYWFhYWFhYWFhYWFhYQ==");
+    acknowledge(&c, "YWFhYWFhYWFhYWFhYWFhYQ==");
     assert_int_equal(operation_count(w), 0);
     assert_memory_equal(WORLD_LINK(w, 1, Muster__Link__AcknowledgeOperation, acknowledge_operation, 0)->status_uuid.data,
                         "aaaaaaaaaaaaaaaa", 16);
@@ -424,6 +428,34 @@ static void test_operations__a_task_does_not_change_the_volume(void **state)
     world_free(w);
 }
 
+static Mesos__V1__DrainState drain_state(struct world *w)
+{
+    const Mesos__V1__Master__Response__GetAgents *all = master_snapshot_agents(w->m, w->arena);
+    return all->agents[0]->drain_info->state;
+}
+
+static void test_operations__a_drain_waits_for_them(void **state)
+{
+    (void)state;
+    struct cluster c = cluster_new(CAPABLE);
+    struct world *w = c.w;
+    accept_with(&c, RESERVE_ID(RESERVED("cpus", 1, "eng"), "op1"), "0");
+    Muster__Link__ApplyOperation *first = applied(w, 0);
+    world_advance(w, 2000);
+    accept_with(&c, RESERVE(RESERVED("cpus", 1, "eng")), "0");
+    Muster__Link__ApplyOperation *second = applied(w, 0);
+    request_id request =
+        world_operator(w, "{\"type\":\"DRAIN_AGENT\",\"drain_agent\":{\"agent_id\":{\"value\":\"%s\"}}}", c.agent);
+    assert_int_equal(world_status(w, request), 200);
+    FINISH(w, first, 'a');
+    FINISH(w, second, 'b'); /* the master acknowledges */
+    assert_int_equal(drain_state(w), MESOS__V1__DRAIN_STATE__DRAINING);
+    acknowledge(&c, "YWFhYWFhYWFhYWFhYWFhYQ==");
+    world_settle(w);
+    assert_int_equal(drain_state(w), MESOS__V1__DRAIN_STATE__DRAINED);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -437,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_operations__end_with_the_agent_and_the_framework),
         cmocka_unit_test(test_operations__shared_volumes),
         cmocka_unit_test(test_operations__a_task_does_not_change_the_volume),
+        cmocka_unit_test(test_operations__a_drain_waits_for_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
