@@ -601,6 +601,25 @@ static void on_agent_message(struct master *m, struct master_agent *a, const Mus
     }
 }
 
+static void disconnected(struct master *m, struct master_agent *a)
+{
+    master_agent_set_state(m, a, MASTER_AGENT_DISCONNECTED);
+    master_offers_return_of_agent(m, a, true);
+    master_operations_on_disconnected(m, a);
+    master_trace(m, "agent %s disconnected", a->id);
+}
+
+/* A refusal closes the connection, and the agent that was connected by it is not any more: it may be another one than the
+ * report names, or have changed its address. */
+static void on_report(struct master *m, struct master_link *l, const Muster__Link__Reregister *message)
+{
+    const char *bound = l->agent != NULL ? arena_strdup(m->out->arena, l->agent->id) : NULL;
+    on_reregister(m, l, message);
+    struct master_agent *a = bound != NULL ? master_agent_find(m, bound) : NULL;
+    if (a != NULL && a->state == MASTER_AGENT_CONNECTED && a->link == NULL)
+        disconnected(m, a);
+}
+
 void master_agents_on_link_message(struct master *m, link_id link, const Muster__Link__AgentToMaster *message)
 {
     struct master_link *l = find_link(m, link);
@@ -616,7 +635,7 @@ void master_agents_on_link_message(struct master *m, link_id link, const Muster_
     if (message->register_ != NULL)
         on_register(m, l, message->register_);
     else if (message->reregister != NULL)
-        on_reregister(m, l, message->reregister);
+        on_report(m, l, message->reregister);
     else if (l->agent != NULL && l->agent->state == MASTER_AGENT_CONNECTED)
         on_agent_message(m, l->agent, message);
     else
@@ -633,14 +652,6 @@ int master_agents_on_link_up(struct master *m, link_id link, const char *peer_ip
     l->peer_ip = xstrdup(peer_ip);
     HASH_ADD(hh, m->links, id, sizeof(l->id), l);
     return 0;
-}
-
-static void disconnected(struct master *m, struct master_agent *a)
-{
-    master_agent_set_state(m, a, MASTER_AGENT_DISCONNECTED);
-    master_offers_return_of_agent(m, a, true);
-    master_operations_on_disconnected(m, a);
-    master_trace(m, "agent %s disconnected", a->id);
 }
 
 void master_agents_on_link_down(struct master *m, link_id link)
