@@ -88,13 +88,13 @@ struct agent *agent_free(struct agent *a)
 {
     if (a == NULL)
         return NULL;
+    agent_operations_deinit(a); /* takes timers off the heap, among which those of tasks and executors still are */
     for (struct map_entry *it = map_first(&a->frameworks); it != NULL; it = map_next(it))
         (void)agent_framework_free(map_value(it));
     for (struct list *it; (it = list_pop_front(&a->sandboxes)) != NULL;)
         agent_sandbox_free(container_of(it, struct agent_sandbox, link));
     for (struct list *it; (it = list_pop_front(&a->pending)) != NULL;)
         free(container_of(it, struct agent_pending, link));
-    agent_operations_deinit(a);
     map_deinit(&a->frameworks);
     map_deinit(&a->streams);
     map_deinit(&a->containers);

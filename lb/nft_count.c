@@ -192,7 +192,8 @@ size_t nft_counts_put_removal(struct nft_batch *b, const char *table, struct nft
     struct nlmsghdr *m = NULL;
     struct nlattr *list = NULL;
     unsigned is_ipv6 = 0; /* the open message's */
-    qsort(pairs, count, sizeof(pairs[0]), compare_pairs);
+    if (count > 0)        /* there is no array then, and qsort wants one */
+        qsort(pairs, count, sizeof(pairs[0]), compare_pairs);
     for (size_t i = 0; i < count; i++) {
         if (!pairs[i].is_counted || (i > 0 && compare_pairs(&pairs[i - 1], &pairs[i]) == 0))
             continue;
