@@ -309,6 +309,20 @@ static void add_role(struct up *u, size_t index, const char *name, char **argv)
     r->restart = loop_timer_add(u->loop, on_restart, r);
 }
 
+/* What the parts keep in the cluster's directory. Not the directory itself: it may be one where a person has programs,
+ * which the tasks are to run. The caller owns the text. */
+static char *hidden_from_containers(const struct up *u)
+{
+    const char *dir = u->cluster.dir;
+    char *list = text("%s/log,%s/master,%s/marathon,%s/cron", dir, dir, dir, dir);
+    for (int64_t i = 1; i <= u->agents + (u->secure ? 1 : 0); i++) {
+        char *longer = i <= u->agents ? text("%s,%s/agent-%lld", list, dir, (long long)i) : text("%s,%s", list, u->secrets);
+        free(list);
+        list = longer;
+    }
+    return list;
+}
+
 void up_roles_start(struct up *u)
 {
     const char *dir = u->cluster.dir;
@@ -331,7 +345,7 @@ void up_roles_start(struct up *u)
         /* Names that differ, so that constraints on hostname mean something; all reach this machine. */
         char *host = strcmp(u->ip, "127.0.0.1") == 0 && i < 250 ? text("127.0.0.%lld", (long long)i + 1) : xstrdup(u->ip);
         add_role(u, 1 + (size_t)i, name,
-                 argv_of(19, xstrdup("agent"), xstrdup("--hidden_paths"), xstrdup(u->cluster.dir), xstrdup("--master"),
+                 argv_of(19, xstrdup("agent"), xstrdup("--hidden_paths"), hidden_from_containers(u), xstrdup("--master"),
                          text("%s:%u", u->ip, u->master_port), xstrdup("--ip"), xstrdup(u->ip), xstrdup("--port"),
                          text("%lld", (long long)(u->agent_port + i)), xstrdup("--hostname"), host, xstrdup("--work_dir"),
                          text("%s/%s", dir, name), xstrdup("--runtime_dir"), text("%s/%s/run", dir, name),
