@@ -10,7 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/check.h"
 
-struct pattern {
+struct kit_pattern {
     regex_t regex;
 };
 
@@ -28,7 +28,7 @@ static size_t measure_interval(const char *p, unsigned long *product)
     if (*end != '}')
         return 0;
     unsigned long most = high > low ? high : low;
-    *product = most > PATTERN_REPEATS_MAX ? PATTERN_REPEATS_MAX + 1 : *product * (most > 0 ? most : 1);
+    *product = most > KIT_PATTERN_REPEATS_MAX ? KIT_PATTERN_REPEATS_MAX + 1 : *product * (most > 0 ? most : 1);
     return (size_t)(end - p) + 1;
 }
 
@@ -101,9 +101,9 @@ static int translate(const char *text, struct buf *out, struct err *err)
         } else if ((n = measure_interval(p, &product)) > 0 || strchr("*+?", *p)) {
             if (!after_atom)
                 return refuse(err, "a quantifier after nothing or after a quantifier");
-            if (product > PATTERN_REPEATS_MAX)
+            if (product > KIT_PATTERN_REPEATS_MAX)
                 return err_set(err, -EINVAL, "the repeats of a regular expression multiply to more than %d",
-                               PATTERN_REPEATS_MAX);
+                               KIT_PATTERN_REPEATS_MAX);
             n = n > 0 ? n : 1;
             (void)buf_append(out, p, n);
             p += n - 1;
@@ -117,16 +117,16 @@ static int translate(const char *text, struct buf *out, struct err *err)
     return out->overflowed ? refuse(err, "this length") : 0;
 }
 
-struct pattern *pattern_new(const char *text, struct err *err)
+struct kit_pattern *kit_pattern_new(const char *text, struct err *err)
 {
-    if (strlen(text) > PATTERN_BYTES_MAX) {
-        (void)err_set(err, -EINVAL, "a regular expression must not be longer than %d bytes", PATTERN_BYTES_MAX);
+    if (strlen(text) > KIT_PATTERN_BYTES_MAX) {
+        (void)err_set(err, -EINVAL, "a regular expression must not be longer than %d bytes", KIT_PATTERN_BYTES_MAX);
         return NULL;
     }
     struct buf b;
-    buf_init(&b, 16 * PATTERN_BYTES_MAX);
+    buf_init(&b, 16 * KIT_PATTERN_BYTES_MAX);
     (void)buf_append_str(&b, "^(");
-    struct pattern *p = NULL;
+    struct kit_pattern *p = NULL;
     if (translate(text, &b, err) == 0) {
         (void)buf_append_str(&b, ")$");
         char *posix = buf_steal_str(&b);
@@ -145,7 +145,7 @@ struct pattern *pattern_new(const char *text, struct err *err)
     return p;
 }
 
-struct pattern *pattern_free(struct pattern *p)
+struct kit_pattern *kit_pattern_free(struct kit_pattern *p)
 {
     if (p) {
         regfree(&p->regex);
@@ -154,7 +154,7 @@ struct pattern *pattern_free(struct pattern *p)
     return NULL;
 }
 
-bool pattern_matches(const struct pattern *p, const char *whole)
+bool kit_pattern_matches(const struct kit_pattern *p, const char *whole)
 {
     return regexec(&p->regex, whole, 0, NULL, 0) == 0;
 }

@@ -11,12 +11,12 @@
 
 #include "common/base/err.h"
 
-#define PATTERN_BYTES_MAX 256
-#define PATTERN_REPEATS_MAX 1000 /* product of the upper bounds of all {n,m} */
+#define KIT_PATTERN_BYTES_MAX 256
+#define KIT_PATTERN_REPEATS_MAX 1000 /* product of the upper bounds of all {n,m} */
 
-struct pattern;
+struct kit_pattern;
 
 /* NULL with a reason when the text cannot be used. */
-struct pattern *pattern_new(const char *text, struct err *err);
-struct pattern *pattern_free(struct pattern *p); /* accepts NULL, returns NULL */
-bool pattern_matches(const struct pattern *p, const char *whole);
+struct kit_pattern *kit_pattern_new(const char *text, struct err *err);
+struct kit_pattern *kit_pattern_free(struct kit_pattern *p); /* accepts NULL, returns NULL */
+bool kit_pattern_matches(const struct kit_pattern *p, const char *whole);

@@ -22,7 +22,7 @@ struct group {    /* instances that share a value */
 struct dimension {      /* one constraint */
     struct map groups;  /* value -> struct group; those that became empty stay, with count 0 */
     size_t group_count; /* with instances */
-    struct pattern *pattern;
+    struct kit_pattern *pattern;
     int64_t number; /* of GROUP_BY and MAX_PER, 0 if none */
     char *wanted;   /* of IS */
 };
@@ -60,7 +60,7 @@ struct spread *spread_new(const struct app *app)
         struct dimension *d = &s->dimensions[i];
         map_init(&d->groups);
         if (c->op == APP_LIKE || c->op == APP_UNLIKE)
-            d->pattern = pattern_new(c->value, NULL); /* validated; matches nothing otherwise */
+            d->pattern = kit_pattern_new(c->value, NULL); /* validated; matches nothing otherwise */
         if (c->op == APP_IS)
             d->wanted = agent_value_canonical(c->value);
         if (c->value && text_to_int64(c->value, &d->number) != 0)
@@ -78,7 +78,7 @@ struct spread *spread_free(struct spread *s)
         for (struct map_entry *e = map_first(&d->groups); e; e = map_next(e))
             free(map_value(e));
         map_deinit(&d->groups);
-        (void)pattern_free(d->pattern);
+        (void)kit_pattern_free(d->pattern);
         free(d->wanted);
     }
     free(s->dimensions);
@@ -151,9 +151,9 @@ static bool accepts(const struct spread *s, size_t i, const char *value)
     case APP_GROUP_BY:
         return accepts_group(s, d, g);
     case APP_LIKE:
-        return d->pattern && pattern_matches(d->pattern, value);
+        return d->pattern && kit_pattern_matches(d->pattern, value);
     case APP_UNLIKE:
-        return d->pattern && !pattern_matches(d->pattern, value);
+        return d->pattern && !kit_pattern_matches(d->pattern, value);
     case APP_MAX_PER:
         return (int64_t)(g ? g->count : 0) < d->number;
     case APP_IS:

@@ -198,24 +198,24 @@ static void test_pattern__whole_string_and_refusals(void **state)
     };
     for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
         struct err err = {0};
-        struct pattern *p = pattern_new(cases[k].pattern, &err);
-        if (p == NULL || pattern_matches(p, cases[k].text) != cases[k].matches)
+        struct kit_pattern *p = kit_pattern_new(cases[k].pattern, &err);
+        if (p == NULL || kit_pattern_matches(p, cases[k].text) != cases[k].matches)
             fail_msg("%s against %s: %s", cases[k].pattern, cases[k].text, err.text);
-        (void)pattern_free(p);
+        (void)kit_pattern_free(p);
     }
     static const char *const bad[] = {"(a)\\1", "(?=a)", "a*?", "a++", "(((a{200}){200}){200})", "a{2000}",
                                       "(a",     "[a",    "\\",  "*a",  "a{1,600}{1,600}",        "\\p{L}"};
     for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
         struct err err;
-        struct pattern *p = pattern_new(bad[k], &err);
+        struct kit_pattern *p = kit_pattern_new(bad[k], &err);
         if (p)
             fail_msg("%s was accepted", bad[k]);
     }
-    char text[PATTERN_BYTES_MAX + 2];
+    char text[KIT_PATTERN_BYTES_MAX + 2];
     memset(text, 'a', sizeof(text));
     text[sizeof(text) - 1] = '\0';
     struct err err;
-    assert_null(pattern_new(text, &err));
+    assert_null(kit_pattern_new(text, &err));
 }
 
 static void test_backoff__grows_and_is_forgotten(void **state)
