@@ -153,7 +153,7 @@ static void send_subscribed(struct agent *a, struct agent_executor *e)
         agent_unpack(&mesos__v1__framework_info__descriptor, e->framework->info, e->framework->info_len, arena);
     event.subscribed->agent_info = a->info;
     event.subscribed->container_id = agent_wire_container_id(arena, e->container_id);
-    agent_stream_send(a, e, &event);
+    agent_send_event(a, e, &event);
 }
 
 /* Tasks that were sent but that the executor does not know: it never got them. Within one life of the agent they are sent

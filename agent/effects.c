@@ -74,7 +74,7 @@ void agent_link_send(struct agent *a, const Muster__Link__AgentToMaster *message
     effect->link.message = copy;
 }
 
-void agent_stream_send(struct agent *a, const struct agent_executor *e, const Mesos__V1__Executor__Event *event)
+void agent_send_event(struct agent *a, const struct agent_executor *e, const Mesos__V1__Executor__Event *event)
 {
     CHECK(e->stream != 0);
     Mesos__V1__Executor__Event *copy = arena_new_one(a->out->arena, Mesos__V1__Executor__Event);

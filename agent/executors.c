@@ -145,7 +145,7 @@ void agent_on_executor_heartbeat(struct agent *a, struct agent_executor *e)
     if (e->stream == 0)
         return;
     Mesos__V1__Executor__Event event = event_of(MESOS__V1__EXECUTOR__EVENT__TYPE__HEARTBEAT);
-    agent_stream_send(a, e, &event);
+    agent_send_event(a, e, &event);
     agent_timer_set(a, &e->heartbeat, AGENT_EXECUTOR_HEARTBEAT_MS);
 }
 
@@ -159,7 +159,7 @@ void agent_executor_send_acknowledged(struct agent *a, struct agent_executor *e,
     *event.acknowledged = (Mesos__V1__Executor__Event__Acknowledged)MESOS__V1__EXECUTOR__EVENT__ACKNOWLEDGED__INIT;
     event.acknowledged->task_id = agent_wire_task_id(arena, task_id);
     event.acknowledged->uuid = agent_wire_bytes(arena, uuid, AGENT_UPDATE_UUID_SIZE);
-    agent_stream_send(a, e, &event);
+    agent_send_event(a, e, &event);
 }
 
 void agent_executor_send_kill(struct agent *a, struct agent_executor *e, const struct agent_task *t)
@@ -179,7 +179,7 @@ void agent_executor_send_kill(struct agent *a, struct agent_executor *e, const s
         *event.kill->kill_policy = (Mesos__V1__KillPolicy)MESOS__V1__KILL_POLICY__INIT;
         event.kill->kill_policy->grace_period = grace;
     }
-    agent_stream_send(a, e, &event);
+    agent_send_event(a, e, &event);
 }
 
 void agent_on_framework_message(struct agent *a, const Muster__Link__ExecutorMessage *message)
@@ -195,7 +195,7 @@ void agent_on_framework_message(struct agent *a, const Muster__Link__ExecutorMes
     event.message = arena_new_one(arena, Mesos__V1__Executor__Event__Message);
     *event.message = (Mesos__V1__Executor__Event__Message)MESOS__V1__EXECUTOR__EVENT__MESSAGE__INIT;
     event.message->data = agent_wire_bytes(arena, message->data.data, message->data.len);
-    agent_stream_send(a, e, &event);
+    agent_send_event(a, e, &event);
 }
 
 /* -- serving what is queued ----------------------------------------------------------------------------------- */
@@ -209,7 +209,7 @@ static void send_launch(struct agent *a, struct agent_executor *e, struct agent_
     event.launch->task = agent_unpack(&mesos__v1__task_info__descriptor, t->info, t->info_len, arena);
     list_remove(&t->queue_link);
     t->sent = true;
-    agent_stream_send(a, e, &event);
+    agent_send_event(a, e, &event);
 }
 
 /* The group at the head of the queue, if all of it is on disk. */
@@ -239,7 +239,7 @@ static bool send_group(struct agent *a, struct agent_executor *e, uint64_t group
     }
     info->n_tasks = n;
     event.launch_group->task_group = info;
-    agent_stream_send(a, e, &event);
+    agent_send_event(a, e, &event);
     return true;
 }
 
@@ -415,7 +415,7 @@ void agent_executor_shutdown(struct agent *a, struct agent_executor *e)
     e->state = AGENT_EXECUTOR_TERMINATING;
     if (e->stream != 0) {
         Mesos__V1__Executor__Event event = event_of(MESOS__V1__EXECUTOR__EVENT__TYPE__SHUTDOWN);
-        agent_stream_send(a, e, &event);
+        agent_send_event(a, e, &event);
     }
     agent_timer_set(a, &e->deadline, e->shutdown_grace_ms);
 }

@@ -288,7 +288,7 @@ void agent_trace(struct agent *a, enum log_level level, const char *fmt, ...) __
 void agent_reply(struct agent *a, request_id request, int status, const char *text);
 /* The message is filled by the caller; its parts must live in the effects' arena. */
 void agent_link_send(struct agent *a, const Muster__Link__AgentToMaster *message);
-void agent_stream_send(struct agent *a, const struct agent_executor *e, const Mesos__V1__Executor__Event *event);
+void agent_send_event(struct agent *a, const struct agent_executor *e, const Mesos__V1__Executor__Event *event);
 
 /* Small messages in an arena. */
 Mesos__V1__FrameworkID *agent_wire_framework_id(struct arena *arena, const char *id);
