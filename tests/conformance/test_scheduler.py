@@ -26,6 +26,12 @@ def accepted(says, info, fact="1.5", **subscribe):
     return Row(fact, says, [Subscribe(SUBSCRIBED, info=info, call={"subscribe": subscribe} if subscribe else {}), Silence()])
 
 
+def constrained(predicate):
+    """Of the offers of role a."""
+    return {"offer_constraints": {"role_constraints": {"a": {"groups": [{"attribute_constraints": [{
+        "selector": {"attribute_name": "rack"}, "predicate": predicate}]}]}}}}
+
+
 SUBSCRIPTION = [
     Row("1.4", "SUBSCRIBED is first and tells id, interval and master", [Subscribe({"type": "SUBSCRIBED", "subscribed": {
         "framework_id": {"value": Re(r"^[0-9a-f-]{36}-\d{4,}$")}, "heartbeat_interval_seconds": 15.0, "master_info": {
@@ -75,6 +81,11 @@ SUBSCRIPTION = [
                                                             call={"framework_id": {"value": "a" * 256}}, then_ends=True)]),
     refused("a suppressed role that is not its own", {**MULTI, "roles": ["a"]}, "1.2", suppressed_roles=["b"]),
     accepted("a negative failover timeout", {"failover_timeout": -1.0}, "0.7"),
+    *[refused(f"a constraint with {what}", {"role": "a"}, "1.18", **constrained(predicate)) for what, predicate in (
+        ("an expression that is none", {"text_matches": {"regex": "("}}),
+        ("an expression of more than 100 steps", {"text_not_matches": {"regex": "a{1000}"}}),
+        ("no predicate", {}))],
+    accepted("a constraint", {"role": "a"}, "1.18", **constrained({"text_matches": {"regex": "r[0-9]+|"}})),
     accepted("the role *", {"role": "*"}, "0.7"),
     accepted("no roles with MULTI_ROLE", MULTI),
     accepted("hierarchical roles", {**MULTI, "roles": ["a/b/c", "a"]}),
