@@ -59,54 +59,6 @@ static bool may_resize(const struct auth_acls *acls, const char *principal, cons
     return auth_allows(acls, principal, AUTH_RESIZE_VOLUME, role_of(volume));
 }
 
-/* -- operations -------------------------------------------------------------------------------------------------- */
-
-static bool may_create_disk(const struct auth_acls *acls, const char *principal,
-                            const Mesos__V1__Offer__Operation__CreateDisk *op)
-{
-    bool is_block = op->target_type == MESOS__V1__RESOURCE__DISK_INFO__SOURCE__TYPE__BLOCK;
-    return auth_allows(acls, principal, is_block ? AUTH_CREATE_BLOCK_DISK : AUTH_CREATE_MOUNT_DISK, role_of(op->source));
-}
-
-static bool may_destroy_disk(const struct auth_acls *acls, const char *principal, const Mesos__V1__Resource *disk)
-{
-    enum auth_action action = AUTH_DESTROY_RAW_DISK;
-    if (disk->disk != NULL && disk->disk->source != NULL) {
-        if (disk->disk->source->type == MESOS__V1__RESOURCE__DISK_INFO__SOURCE__TYPE__BLOCK)
-            action = AUTH_DESTROY_BLOCK_DISK;
-        else if (disk->disk->source->type == MESOS__V1__RESOURCE__DISK_INFO__SOURCE__TYPE__MOUNT)
-            action = AUTH_DESTROY_MOUNT_DISK;
-    }
-    return auth_allows(acls, principal, action, role_of(disk));
-}
-
-bool master_may_apply(const struct master *m, const char *principal, const Mesos__V1__Offer__Operation *op)
-{
-    const struct auth_acls *acls = m->config.acls;
-    if (acls == NULL)
-        return true;
-    /* An operation without its body does nothing: it is refused elsewhere. */
-    if (op->reserve != NULL && !may_reserve(acls, principal, op->reserve->source, op->reserve->n_source,
-                                            op->reserve->resources, op->reserve->n_resources))
-        return false;
-    if (op->unreserve != NULL && !allows_each(acls, principal, AUTH_UNRESERVE_RESOURCES, op->unreserve->resources,
-                                              op->unreserve->n_resources, reserver_of))
-        return false;
-    if (op->create != NULL &&
-        !allows_each(acls, principal, AUTH_CREATE_VOLUME, op->create->volumes, op->create->n_volumes, role_of))
-        return false;
-    if (op->destroy != NULL &&
-        !allows_each(acls, principal, AUTH_DESTROY_VOLUME, op->destroy->volumes, op->destroy->n_volumes, creator_of))
-        return false;
-    if (op->grow_volume != NULL && !may_resize(acls, principal, op->grow_volume->volume))
-        return false;
-    if (op->shrink_volume != NULL && !may_resize(acls, principal, op->shrink_volume->volume))
-        return false;
-    if (op->create_disk != NULL && !may_create_disk(acls, principal, op->create_disk))
-        return false;
-    return op->destroy_disk == NULL || may_destroy_disk(acls, principal, op->destroy_disk->source);
-}
-
 /* -- operators --------------------------------------------------------------------------------------------------- */
 
 /* Calls whose object can only be anything. */

@@ -20,10 +20,6 @@ const char *master_forbidden_role(const struct master *m, const Mesos__V1__Frame
 const char *master_forbidden_user(const struct master *m, const Mesos__V1__FrameworkInfo *framework,
                                   const Mesos__V1__TaskInfo *task, const Mesos__V1__ExecutorInfo *executor);
 
-/* RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME, SHRINK_VOLUME and the disk operations, for a framework's principal or
- * an operator. Launches are asked for task by task, see above. */
-bool master_may_apply(const struct master *m, const char *principal, const Mesos__V1__Offer__Operation *op);
-
 /* -- what a reader sees ------------------------------------------------------------------------------------------ */
 
 /* Borrows the principal. */
