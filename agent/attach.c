@@ -87,14 +87,14 @@ static void attachment_free(struct agent_attachment *a)
 
 void agent_attachments_deinit(struct agent_attachments *all)
 {
+    while (!list_is_empty(&all->inputs)) /* first: they point to what they feed */
+        input_free(container_of(all->inputs.next, struct input, in_shell));
     for (struct map_entry *e; (e = map_first(&all->by_launcher_id)) != NULL;) {
         struct agent_attachment *a = map_value(e);
         while (!list_is_empty(&a->outputs))
             output_free(container_of(a->outputs.next, struct output, in_attachment));
         attachment_free(a);
     }
-    while (!list_is_empty(&all->inputs))
-        input_free(container_of(all->inputs.next, struct input, in_shell));
     map_deinit(&all->by_launcher_id);
 }
 
