@@ -339,19 +339,21 @@ void up_roles_start(struct up *u)
     add_role(u, 0, "master",
              argv_of(7, xstrdup("master"), xstrdup("--ip"), xstrdup(u->ip), xstrdup("--port"), text("%u", u->master_port),
                      xstrdup("--work_dir"), text("%s/master", dir)));
+    char *hidden = hidden_from_containers(u);
     for (int64_t i = 0; i < u->agents; i++) {
         char name[32];
         (void)snprintf(name, sizeof(name), "agent-%lld", (long long)i + 1);
         /* Names that differ, so that constraints on hostname mean something; all reach this machine. */
         char *host = strcmp(u->ip, "127.0.0.1") == 0 && i < 250 ? text("127.0.0.%lld", (long long)i + 1) : xstrdup(u->ip);
         add_role(u, 1 + (size_t)i, name,
-                 argv_of(19, xstrdup("agent"), xstrdup("--hidden_paths"), hidden_from_containers(u), xstrdup("--master"),
+                 argv_of(19, xstrdup("agent"), xstrdup("--hidden_paths"), xstrdup(hidden), xstrdup("--master"),
                          text("%s:%u", u->ip, u->master_port), xstrdup("--ip"), xstrdup(u->ip), xstrdup("--port"),
                          text("%lld", (long long)(u->agent_port + i)), xstrdup("--hostname"), host, xstrdup("--work_dir"),
                          text("%s/%s", dir, name), xstrdup("--runtime_dir"), text("%s/%s/run", dir, name),
                          xstrdup("--cgroups_root"), text("%s/%s", u->cgroups_root, name), xstrdup("--resources"),
                          agent_share(u, i)));
     }
+    free(hidden);
     add_role(u, next++, "marathon",
              argv_of(13, xstrdup("marathon"), xstrdup("--master"), text("%s:%u", u->ip, u->master_port),
                      xstrdup("--http_address"), xstrdup(u->ip), xstrdup("--http_port"), text("%u", u->marathon_port),

@@ -515,10 +515,11 @@ void proxy_tcp_on_event(struct proxy_worker *w, enum proxy_kind *kind, uint32_t 
     if (events & EPOLLPRI)
         side->has_urgent = side->readable = true;
     carry(w, conn);
-    if ((conn->up.is_batched || conn->down.is_batched) && (events & EPOLLERR) != 0 && !send_batch_of(w, conn))
+    if ((events & EPOLLERR) == 0)
         return;
-    if ((events & EPOLLERR) != 0) /* what had come before is passed on; the way back may be idle and would not notice */
-        end_conn(w, conn, true);
+    if (conn->up.is_batched || conn->down.is_batched)
+        (void)send_batch_of(w, conn); /* what had come before is passed on */
+    end_conn(w, conn, true);          /* the way back may be idle and would not notice */
 }
 
 static struct proxy_conn *new_conn(struct proxy_worker *w, struct proxy_vip *vip, int fd)
