@@ -384,8 +384,10 @@ static void test_main__operator_api(void **state)
     assert_non_null(strstr(request(b, "POST", "/api/v1", "{\"type\":\"GET_FLAGS\"}"), "work_dir"));
     assert_non_null(strstr(request(b, "GET", "/containers", NULL), "\"executor_id\":\"t1\""));
     (void)request(b, "POST", "/api/v1", "{\"type\":\"PRUNE_IMAGES\"}");
+    assert_int_equal(b->http_status, 200);
+    (void)request(b, "POST", "/api/v1", "{\"type\":\"MARK_RESOURCE_PROVIDER_GONE\"}");
     assert_int_equal(b->http_status, 501);
-    assert_non_null(strstr(b->body, "PRUNE_IMAGES"));
+    assert_non_null(strstr(b->body, "MARK_RESOURCE_PROVIDER_GONE"));
     (void)request(b, "GET", "/api/v1", NULL);
     assert_int_equal(b->http_status, 405);
     (void)request(b, "POST", "/api/v1", "{");
