@@ -4,11 +4,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "agent/container/shared/file.h"
+#include "agent/container/shared/process.h"
+#include "common/base/cleanup.h"
 
 void strays_kill(void)
 {
@@ -24,28 +24,19 @@ void strays_kill(void)
     }
 }
 
-/* Field 6 of /proc/<pid>/stat; the name before it may hold anything. */
-static long session_of(long pid)
+void strays_kill_session(pid_t session, uint64_t leader_start)
 {
-    char path[48], stat[1024];
-    (void)snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-    if (container_file_read(AT_FDCWD, path, stat, sizeof(stat)) <= 0)
-        return 0;
-    const char *at = strrchr(stat, ')');
-    for (int field = 2; at != NULL && field < 6; field++)
-        at = strchr(at + 1, ' ');
-    return at == NULL ? 0 : strtol(at + 1, NULL, 10);
-}
-
-void strays_kill_session(int session)
-{
+    uint64_t start;
+    if (container_process_start(session, &start) == 0 && start != leader_start)
+        return; /* a number is not used again before the last process of its session is gone */
     DIR *dir = opendir("/proc");
     if (dir == NULL)
         return;
     for (const struct dirent *e; (e = readdir(dir)) != NULL;) {
         long pid = strtol(e->d_name, NULL, 10);
-        if (pid > 0 && session_of(pid) == session)
-            (void)kill((pid_t)pid, SIGKILL); /* it may be gone already */
+        cleanup_close int fd = pid > 0 ? container_process_open_in_session((pid_t)pid, session) : -1;
+        if (fd >= 0)
+            (void)container_pidfd_signal(fd, SIGKILL); /* it may be gone already */
     }
     (void)closedir(dir); /* only read */
 }

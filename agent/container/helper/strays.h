@@ -2,9 +2,13 @@
  * strays.h - processes that were left to us when their parents died. */
 #pragma once
 
+#include <stdint.h>
+#include <sys/types.h>
+
 /* SIGKILL to all children of this process. They are reaped by the caller; what they leave behind becomes our child in turn,
  * so this is repeated until there is none. */
 void strays_kill(void);
 
-/* SIGKILL to every process of a session (setsid), as far as /proc shows them. */
-void strays_kill_session(int session);
+/* SIGKILL to every process of a session (setsid), as far as /proc shows them. leader_start: when its leader started, as in
+ * process.h; the leader may be gone. */
+void strays_kill_session(pid_t session, uint64_t leader_start);

@@ -307,7 +307,7 @@ static void kill_worker(struct supervisor *s)
     if (s->cgroups.count > 0)
         container_cgroup_kill(&s->cgroups, s->group);
     if (s->spec->parent != NULL && s->init_pid > 0)
-        strays_kill_session(s->init_pid);
+        strays_kill_session(s->init_pid, s->init_start);
 }
 
 static void on_started(struct supervisor *s)
@@ -480,7 +480,7 @@ static int clean_up(struct supervisor *s, struct err *err)
         rc = container_cgroup_remove(&s->cgroups, s->group, REMOVE_TIMEOUT_MS, err);
     }
     if (s->spec->parent != NULL && s->init_pid > 0)
-        strays_kill_session(s->init_pid); /* what was moved elsewhere, or all where there is no group */
+        strays_kill_session(s->init_pid, s->init_start); /* what was moved elsewhere, or all where there is no group */
     do {
         strays_kill();
     } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);

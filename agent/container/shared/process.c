@@ -21,7 +21,8 @@ int container_boot_id(char out[CONTAINER_BOOT_ID_SIZE])
     return 0;
 }
 
-int container_process_start(pid_t pid, uint64_t *start)
+/* A number of /proc/<pid>/stat by its place there, as proc(5) counts, above 2. 0 or a negative errno. */
+static int read_stat(pid_t pid, int wanted, uint64_t *out)
 {
     char path[32], text[1024];
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid); /* fits: an int has 11 characters */
@@ -30,23 +31,38 @@ int container_process_start(pid_t pid, uint64_t *start)
         return (int)n;
     /* The name in parentheses may hold anything; the fields go on after the last ')', with number 3. */
     const char *at = strrchr(text, ')');
-    for (int field = 2; at != NULL && field < 22; field++)
+    for (int field = 2; at != NULL && field < wanted; field++)
         at = strchr(at + 1, ' ');
     if (at == NULL)
         return -EINVAL;
-    *start = strtoull(at + 1, NULL, 10);
+    *out = strtoull(at + 1, NULL, 10);
     return 0;
 }
 
-int container_process_open(pid_t pid, uint64_t start)
+int container_process_start(pid_t pid, uint64_t *start)
+{
+    return read_stat(pid, 22, start);
+}
+
+static int open_if(pid_t pid, int field, uint64_t wanted)
 {
     cleanup_close int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0)
         return -errno;
     uint64_t now = 0;
-    if (container_process_start(pid, &now) < 0 || now != start)
+    if (read_stat(pid, field, &now) < 0 || now != wanted)
         return -ESRCH;
     return steal_fd(&fd);
+}
+
+int container_process_open(pid_t pid, uint64_t start)
+{
+    return open_if(pid, 22, start);
+}
+
+int container_process_open_in_session(pid_t pid, pid_t session)
+{
+    return open_if(pid, 6, (uint64_t)session);
 }
 
 int container_pidfd_signal(int pidfd, int signo)

@@ -17,4 +17,7 @@ int container_process_start(pid_t pid, uint64_t *start);
  * descriptor is there, so that a pid that was used again cannot slip in between. */
 int container_process_open(pid_t pid, uint64_t start);
 
+/* The same for a process of this session. */
+int container_process_open_in_session(pid_t pid, pid_t session);
+
 int container_pidfd_signal(int pidfd, int signo);
