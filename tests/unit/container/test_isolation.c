@@ -300,16 +300,6 @@ static void test_isolation__works_without_root(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static int setup_without_cgroups(void **state)
-{
-    struct world *w = world_new();
-    w->without_cgroups = true;
-    world_open(w);
-    world_recover(w, NULL, 0);
-    *state = w;
-    return 0;
-}
-
 static void test_isolation__works_without_cgroups(void **state)
 {
     struct world *w = *state;
@@ -340,7 +330,7 @@ int main(void)
         TEST(test_mounts__bad_ones_fail),
         TEST(test_mounts__links_in_the_sandbox_are_not_followed),
         cmocka_unit_test(test_isolation__works_without_root),
-        cmocka_unit_test_setup_teardown(test_isolation__works_without_cgroups, setup_without_cgroups, world_teardown),
+        cmocka_unit_test_setup_teardown(test_isolation__works_without_cgroups, world_setup_without_cgroups, world_teardown),
     };
     return cmocka_run_group_tests_name("isolation", tests, NULL, NULL);
 }

@@ -189,6 +189,16 @@ static inline int world_setup(void **state)
     return 0;
 }
 
+static inline int world_setup_without_cgroups(void **state)
+{
+    struct world *w = world_new();
+    w->without_cgroups = true;
+    world_open(w);
+    world_recover(w, NULL, 0);
+    *state = w;
+    return 0;
+}
+
 static inline int world_system(const char *format, const char *argument)
 {
     char text[4096];
