@@ -139,7 +139,23 @@ static void put_list(struct json_writer *w, const char *key, const json_t *recor
     json_end_array(w);
 }
 
-static void put_history(const struct entry *e, const struct kit_item *items, size_t count, struct json_writer *w)
+/* A job as it is now. The records of its history are added by end_job() when they have been read: what ends in between is
+ * in neither part, so that the counts and the lists tell of the same runs. */
+static void begin_job(struct cron *c, struct read *r, const struct entry *e)
+{
+    struct json_writer *w = &r->writer;
+    json_begin_object(w);
+    cron_view_job_members(c, e, r->request.embed, r->is_array, w);
+    json_put_key(w, "history");
+    json_begin_object(w);
+    json_kv_int(w, "successCount", e->successes);
+    json_kv_int(w, "failureCount", e->failures);
+    cron_put_time(w, "lastSuccessAt", e->last_success_ms);
+    cron_put_time(w, "lastFailureAt", e->last_failure_ms);
+    r->left--;
+}
+
+static void end_job(struct read *r, const struct kit_item *items, size_t count)
 {
     json_t *records = json_array();
     CHECK(records != NULL);
@@ -148,25 +164,11 @@ static void put_history(const struct entry *e, const struct kit_item *items, siz
         if (record)
             CHECK(json_array_append_new(records, record) == 0);
     }
-    json_put_key(w, "history");
-    json_begin_object(w);
-    json_kv_int(w, "successCount", e->successes);
-    json_kv_int(w, "failureCount", e->failures);
-    cron_put_time(w, "lastSuccessAt", e->last_success_ms);
-    cron_put_time(w, "lastFailureAt", e->last_failure_ms);
-    put_list(w, "successfulFinishedRuns", records, "SUCCESS");
-    put_list(w, "failedFinishedRuns", records, "FAILED");
-    json_end_object(w);
-    json_decref(records);
-}
-
-static void put_job(struct cron *c, struct read *r, const struct entry *e, const struct kit_item *items, size_t count)
-{
-    json_begin_object(&r->writer);
-    cron_view_job_members(c, e, r->request.embed, r->is_array, &r->writer);
-    put_history(e, items, count, &r->writer);
+    put_list(&r->writer, "successfulFinishedRuns", records, "SUCCESS");
+    put_list(&r->writer, "failedFinishedRuns", records, "FAILED");
     json_end_object(&r->writer);
-    r->left--;
+    json_end_object(&r->writer);
+    json_decref(records);
 }
 
 /* The jobs from m on; those without ended runs need no read. */
@@ -176,11 +178,12 @@ static void go_on_with_jobs(struct cron *c, struct read *r, struct map_entry *m)
         const struct entry *e = map_value(m);
         if (e->is_deleted)
             continue;
+        begin_job(c, r, e);
         if (e->history_count > 0) {
             ask(c, r, e->job->id, 0);
             return;
         }
-        put_job(c, r, e, NULL, 0);
+        end_job(r, NULL, 0);
     }
     json_end_array(&r->writer);
     finish(c, r);
@@ -438,7 +441,10 @@ void cron_read_for(struct cron *c, const struct cron_request *request)
     if (live) {
         cron_view_run(c, live, &r->writer);
         finish(c, r);
-    } else if (is_one || request->type == CRON_GET_JOB) {
+    } else if (is_one) {
+        ask(c, r, request->job_id, 0);
+    } else if (request->type == CRON_GET_JOB) {
+        begin_job(c, r, e);
         ask(c, r, request->job_id, 0);
     } else if (request->type == CRON_GET_HISTORY) {
         start_page(c, r);
@@ -475,9 +481,8 @@ void cron_on_read_done(struct cron *c, const struct kit_event *in)
         chronos_on_stat_records(c, &r->request, items, count);
         read_free(c, r);
     } else if (r->request.type == CRON_GET_JOB) {
-        struct entry *e = cron_need_job(c, &r->request);
-        if (e) {
-            put_job(c, r, e, items, count);
+        if (cron_need_job(c, &r->request)) {
+            end_job(r, items, count);
             finish(c, r);
         } else {
             read_free(c, r);
@@ -485,7 +490,7 @@ void cron_on_read_done(struct cron *c, const struct kit_event *in)
     } else {
         struct map_entry *m = map_find(&c->entries, r->job_id);
         if (m) {
-            put_job(c, r, map_value(m), items, count);
+            end_job(r, items, count);
             go_on_with_jobs(c, r, map_next(m));
         } else {
             cron_reply_message(c, &r->request, 503, "Jobs were removed while they were read: ask again");

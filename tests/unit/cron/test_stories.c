@@ -49,6 +49,35 @@ static void story__a_run_goes_from_the_api_to_the_history(void **state)
     world_deinit(&w);
 }
 
+static void finish_first_task(struct world *w)
+{
+    w->while_reading = NULL;
+    world_update(w, 0, FAILED);
+}
+
+/* A run that ends while the history is read is an active one in the answer, and in the next one an ended one. */
+static void story__a_history_and_its_counts_are_of_one_moment(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_job(&w, "j", "", "");
+    world_run(&w, "j");
+    world_offer(&w);
+    world_update(&w, 0, RUNNING);
+    w.while_reading = finish_first_task;
+    struct cron_request r = {.type = CRON_GET_JOB, .job_id = "j", .embed = CRON_EMBED_ACTIVE_RUNS | CRON_EMBED_HISTORY};
+    world_request(&w, &r, NULL);
+    assert_int_equal(world_size_at(&w, "activeRuns"), 1);
+    assert_string_equal(world_at(&w, "history.failureCount"), "0");
+    assert_string_equal(world_at(&w, "history.failedFinishedRuns"), "[]");
+    world_request(&w, &r, NULL);
+    assert_int_equal(world_size_at(&w, "activeRuns"), 0);
+    assert_string_equal(world_at(&w, "history.failureCount"), "1");
+    assert_memory_equal(world_at(&w, "history.failedFinishedRuns.0.id"), "20231114", 8);
+    world_deinit(&w);
+}
+
 static void story__nothing_is_said_before_it_is_stored(void **state)
 {
     (void)state;
@@ -749,6 +778,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(story__a_run_goes_from_the_api_to_the_history),
+        cmocka_unit_test(story__a_history_and_its_counts_are_of_one_moment),
         cmocka_unit_test(story__nothing_is_said_before_it_is_stored),
         cmocka_unit_test(story__every_minute_is_one_run),
         cmocka_unit_test(story__a_restart_neither_repeats_nor_loses_a_moment),

@@ -37,7 +37,8 @@ struct world {
     struct cron_config config;
     struct zones *zones;
     int64_t now_ms, wall_ms;
-    struct map store; /* key -> struct buf */
+    struct map store;                       /* key -> struct buf */
+    void (*while_reading)(struct world *w); /* between the reading of the store and its answer */
     bool hold_writes;
     uint64_t held_token; /* newest write that was not confirmed, 0: none */
     bool wants_offers;
@@ -168,6 +169,8 @@ WORLD_FN void world_answer_read(struct world *w, uint64_t token, const char *pre
     in.read_done.token = token;
     in.read_done.items = items;
     in.read_done.item_count = limit > 0 && count > limit ? limit : count;
+    if (w->while_reading)
+        w->while_reading(w);
     world_step(w, &in);
     free(items);
 }
