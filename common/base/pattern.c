@@ -19,8 +19,9 @@ struct range {
 };
 
 struct set {
-    struct range *ranges;
-    size_t count;
+    uint32_t ascii[4];    /* bits of the first 128 points */
+    struct range *ranges; /* once it is complete: of what is behind these, ascending, apart */
+    size_t count, capacity;
     bool is_negated;
 };
 
@@ -45,7 +46,7 @@ struct step {
 
 struct pattern {
     struct arena *arena;
-    struct step *steps;
+    struct step *steps; /* NULL: they are only counted */
     size_t count, max;
 };
 
@@ -101,11 +102,41 @@ static uint32_t next_point(const char **at)
 
 static void set_add(struct parser *p, struct set *s, uint32_t first, uint32_t last)
 {
-    struct range *old = s->ranges;
-    s->ranges = arena_new_array(p->arena, struct range, s->count + 1);
-    if (s->count > 0)
-        memcpy(s->ranges, old, s->count * sizeof(*old));
+    for (uint32_t c = first; c <= last && c < 128; c++)
+        s->ascii[c / 32] |= UINT32_C(1) << c % 32;
+    if (last < 128)
+        return;
+    if (s->count == s->capacity) {
+        const struct range *old = s->ranges;
+        s->capacity = s->capacity ? 2 * s->capacity : 4;
+        s->ranges = arena_new_array(p->arena, struct range, s->capacity);
+        if (s->count > 0)
+            memcpy(s->ranges, old, s->count * sizeof(*old));
+    }
     s->ranges[s->count++] = (struct range){first, last};
+}
+
+static int compare_ranges(const void *left, const void *right)
+{
+    uint32_t a = ((const struct range *)left)->first, b = ((const struct range *)right)->first;
+    return (a > b) - (a < b);
+}
+
+/* So that a character is looked up in few steps, whatever the expression lists. */
+static void set_complete(struct set *s)
+{
+    if (s->count == 0)
+        return;
+    qsort(s->ranges, s->count, sizeof(s->ranges[0]), compare_ranges);
+    size_t kept = 0;
+    for (size_t i = 1; i < s->count; i++) {
+        struct range *last = &s->ranges[kept];
+        if (s->ranges[i].first > last->last)
+            s->ranges[++kept] = s->ranges[i];
+        else if (s->ranges[i].last > last->last)
+            last->last = s->ranges[i].last;
+    }
+    s->count = kept + 1;
 }
 
 /* \d \w \s, and their opposites. */
@@ -242,6 +273,7 @@ static struct node *parse_brackets(struct parser *p)
         set_add(p, n->set, from, to);
     }
     p->at++;
+    set_complete(n->set);
     return n;
 }
 
@@ -311,6 +343,7 @@ static struct node *parse_atom(struct parser *p)
         uint32_t point = next_point(&p->at);
         set_add(p, n->set, point, point);
     }
+    set_complete(n->set);
     return n;
 }
 
@@ -362,7 +395,9 @@ static struct node *parse_repeat(struct parser *p)
         }
         if (*p->at == '?')
             p->at++; /* how greedy makes no difference for the whole text */
-        else if (*p->at == '*' || *p->at == '+')
+        bool is_repeated =
+            *p->at == '*' || *p->at == '+' || *p->at == '?' || (*p->at == '{' && parse_braces(p, &(int){0}, &(int){0}));
+        if (is_repeated)
             return fail(p, "a repeat of a repeat");
         struct node *repeat = node_new(p, NODE_REPEAT);
         repeat->left = n;
@@ -409,7 +444,7 @@ static struct node *parse_or(struct parser *p)
 /* Where the step was put; the program may be full, then nothing more is put. */
 static size_t put(struct pattern *p, struct step step)
 {
-    if (p->count < p->max)
+    if (p->count < p->max && p->steps != NULL)
         p->steps[p->count] = step;
     return p->count++;
 }
@@ -421,7 +456,7 @@ static bool is_full(const struct pattern *p)
 
 static void point_at(struct pattern *p, size_t step, size_t x, size_t y)
 {
-    if (step < p->max) {
+    if (step < p->max && p->steps != NULL) {
         p->steps[step].x = x;
         p->steps[step].y = y;
     }
@@ -503,13 +538,15 @@ struct pattern *pattern_new(const char *expression, size_t program_max, struct e
     if (tree == NULL || parser.failed)
         return pattern_free(p);
     p->max = program_max;
-    p->steps = arena_new_array(p->arena, struct step, program_max);
     compile(p, tree);
-    (void)put(p, (struct step){.type = STEP_MATCH});
-    if (p->count > p->max) {
+    if (is_full(p)) { /* no room for the last one */
         err_set(err, -EINVAL, "regular expression: larger than %zu steps", program_max);
         return pattern_free(p);
     }
+    p->steps = arena_new_array(p->arena, struct step, p->count + 1);
+    p->count = 0;
+    compile(p, tree);
+    (void)put(p, (struct step){.type = STEP_MATCH});
     return p;
 }
 
@@ -539,10 +576,17 @@ static bool is_word(uint32_t c)
 
 static bool set_has(const struct set *s, uint32_t c)
 {
-    for (size_t i = 0; i < s->count; i++)
-        if (c >= s->ranges[i].first && c <= s->ranges[i].last)
-            return !s->is_negated;
-    return s->is_negated;
+    if (c < 128)
+        return ((s->ascii[c / 32] >> c % 32 & 1) != 0) != s->is_negated;
+    size_t low = 0, high = s->count; /* the first range that ends at c or behind it */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s->ranges[middle].last < c)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (low < s->count && s->ranges[low].first <= c) != s->is_negated;
 }
 
 struct place {

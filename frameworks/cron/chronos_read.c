@@ -302,9 +302,9 @@ static bool is_pattern(enum job_operator op, const char *value, struct err *err)
 {
     if (op == JOB_IS)
         return true;
-    struct kit_pattern *p = kit_pattern_new(value, err);
+    struct pattern *p = kit_pattern_new(value, err);
     bool is_good = p != NULL;
-    (void)kit_pattern_free(p);
+    (void)pattern_free(p);
     return is_good;
 }
 

@@ -84,12 +84,12 @@ static void read_constraints(struct job *j, const json_t *list, struct problems 
         if (c->op == JOB_IS || c->value == NULL)
             continue;
         struct err err = {0};
-        struct kit_pattern *p = kit_pattern_new(c->value, &err);
+        struct pattern *p = kit_pattern_new(c->value, &err);
         char path[64];
         (void)snprintf(path, sizeof(path), "/run/placement/constraints(%zu)/value", i); /* fits */
         if (p == NULL)
             problems_add(problems, path, "%s", err.text);
-        (void)kit_pattern_free(p);
+        (void)pattern_free(p);
     }
 }
 

@@ -65,9 +65,9 @@ static bool fits_constraint(const struct job_constraint *k, const struct offer_u
         free(wanted);
         return is_equal;
     }
-    struct kit_pattern *p = kit_pattern_new(k->value, NULL); /* was checked when the job was put */
-    bool matches = p && kit_pattern_matches(p, value);
-    (void)kit_pattern_free(p);
+    struct pattern *p = kit_pattern_new(k->value, NULL); /* was checked when the job was put */
+    bool matches = p && pattern_matches(p, value);
+    (void)pattern_free(p);
     return matches == (k->op == JOB_LIKE);
 }
 

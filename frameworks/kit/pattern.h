@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * pattern.h - regular expressions of LIKE and UNLIKE: whole-string match without back-tracking.
- *
- * Marathon takes Java's syntax. Here it is POSIX extended syntax (the C library matches it in time linear in the text as
- * long as there are no back-references) plus \d \D \w \W \s \S and (?:...). What would need back-tracking (look-around,
- * lazy or possessive quantifiers, back-references) and bounded repeats that blow up are refused when the app is validated.
- */
+ * pattern.h - regular expressions of LIKE and UNLIKE, in Java's syntax, on the engine of common/base/pattern.h: the whole
+ * text must match, in time in proportion to steps times text. What the two write differently is translated (named groups)
+ * or refused, so that no expression silently means something else: classes inside classes, intersections, flags, \p, \Q.
+ * What needs back-tracking (look-around, back references, possessive repeats) is refused by the engine. */
 #pragma once
 
-#include <stdbool.h>
-
-#include "common/base/err.h"
+#include "common/base/pattern.h"
 
 #define KIT_PATTERN_BYTES_MAX 256
-#define KIT_PATTERN_REPEATS_MAX 1000 /* product of the upper bounds of all {n,m} */
+#define KIT_PATTERN_STEPS_MAX 1000
 
-struct kit_pattern;
-
-/* NULL with a reason when the text cannot be used. */
-struct kit_pattern *kit_pattern_new(const char *text, struct err *err);
-struct kit_pattern *kit_pattern_free(struct kit_pattern *p); /* accepts NULL, returns NULL */
-bool kit_pattern_matches(const struct kit_pattern *p, const char *whole);
+/* NULL with a reason when the text cannot be used. err may be NULL. */
+struct pattern *kit_pattern_new(const char *text, struct err *err);

@@ -64,10 +64,10 @@ static void validate_roles(const struct app *a, const struct app_context *contex
 static void validate_pattern(const char *path, const char *value, struct problems *p)
 {
     struct err err;
-    struct kit_pattern *pattern = kit_pattern_new(value, &err);
+    struct pattern *pattern = kit_pattern_new(value, &err);
     if (pattern == NULL)
         problems_add(p, path, "'%s' is not a valid regular expression: %s", value, err.text);
-    (void)kit_pattern_free(pattern);
+    (void)pattern_free(pattern);
 }
 
 static bool is_plain_text(const char *s)

@@ -22,7 +22,7 @@ struct group {    /* instances that share a value */
 struct dimension {      /* one constraint */
     struct map groups;  /* value -> struct group; those that became empty stay, with count 0 */
     size_t group_count; /* with instances */
-    struct kit_pattern *pattern;
+    struct pattern *pattern;
     int64_t number; /* of GROUP_BY and MAX_PER, 0 if none */
     char *wanted;   /* of IS */
 };
@@ -78,7 +78,7 @@ struct spread *spread_free(struct spread *s)
         for (struct map_entry *e = map_first(&d->groups); e; e = map_next(e))
             free(map_value(e));
         map_deinit(&d->groups);
-        (void)kit_pattern_free(d->pattern);
+        (void)pattern_free(d->pattern);
         free(d->wanted);
     }
     free(s->dimensions);
@@ -151,9 +151,9 @@ static bool accepts(const struct spread *s, size_t i, const char *value)
     case APP_GROUP_BY:
         return accepts_group(s, d, g);
     case APP_LIKE:
-        return d->pattern && kit_pattern_matches(d->pattern, value);
+        return d->pattern && pattern_matches(d->pattern, value);
     case APP_UNLIKE:
-        return d->pattern && !kit_pattern_matches(d->pattern, value);
+        return d->pattern && !pattern_matches(d->pattern, value);
     case APP_MAX_PER:
         return (int64_t)(g ? g->count : 0) < d->number;
     case APP_IS:

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "frameworks/kit/pattern.h"
 #include "frameworks/marathon/constraints.h"
 #include "frameworks/marathon/launch_backoff.h"
 #include "frameworks/marathon/rolling.h"
@@ -184,40 +183,6 @@ static void test_constraints__is_compares_numbers_as_attributes_are_written(void
     expect_spread("[\"rack\",\"IS\",\"2.50\"]", 3, AGENTS("h1/2.5", "h2/2.50", "h3/3"), "+--");
 }
 
-static void test_pattern__whole_string_and_refusals(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *pattern, *text;
-        bool matches;
-    } cases[] = {
-        {"srv2.*", "srv2x", true}, {"srv2.*", "xsrv2", false}, {"a|b", "b", true},
-        {"a|b", "ab", false},      {"\\d+", "42", true},       {"\\d+", "4a", false},
-        {"[\\d.]+", "1.2", true},  {"(?:x|y)z", "yz", true},   {"host-\\w{2,3}", "host-ab", true},
-        {"a\\.b", "a.b", true},    {"a\\.b", "axb", false},    {"[^a]b", "cb", true},
-    };
-    for (size_t k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
-        struct err err = {0};
-        struct kit_pattern *p = kit_pattern_new(cases[k].pattern, &err);
-        if (p == NULL || kit_pattern_matches(p, cases[k].text) != cases[k].matches)
-            fail_msg("%s against %s: %s", cases[k].pattern, cases[k].text, err.text);
-        (void)kit_pattern_free(p);
-    }
-    static const char *const bad[] = {"(a)\\1", "(?=a)", "a*?", "a++", "(((a{200}){200}){200})", "a{2000}",
-                                      "(a",     "[a",    "\\",  "*a",  "a{1,600}{1,600}",        "\\p{L}"};
-    for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
-        struct err err;
-        struct kit_pattern *p = kit_pattern_new(bad[k], &err);
-        if (p)
-            fail_msg("%s was accepted", bad[k]);
-    }
-    char text[KIT_PATTERN_BYTES_MAX + 2];
-    memset(text, 'a', sizeof(text));
-    text[sizeof(text) - 1] = '\0';
-    struct err err;
-    assert_null(kit_pattern_new(text, &err));
-}
-
 static void test_backoff__grows_and_is_forgotten(void **state)
 {
     (void)state;
@@ -368,7 +333,6 @@ int main(void)
         cmocka_unit_test(test_constraints__operators),
         cmocka_unit_test(test_constraints__group_by_with_a_number),
         cmocka_unit_test(test_constraints__is_compares_numbers_as_attributes_are_written),
-        cmocka_unit_test(test_pattern__whole_string_and_refusals),
         cmocka_unit_test(test_backoff__grows_and_is_forgotten),
         cmocka_unit_test(test_task_info__environment_of_an_app),
         cmocka_unit_test(test_task_info__message),
