@@ -12,8 +12,10 @@ enum sim_seen_type {
     SIM_SEEN_MASTER_IN,     /* after the step: in, out and node are set */
     SIM_SEEN_FRAMEWORK_UPDATE,
     SIM_SEEN_FRAMEWORK_WANTS, /* task_id is asked to be launched */
+    SIM_SEEN_FRAMEWORK_CALLS, /* call: by one of our own frameworks */
     SIM_SEEN_CONTAINER_STARTED,
     SIM_SEEN_PROCESS_STARTED, /* in it: the command of the task */
+    SIM_SEEN_PROCESS_ENDED,   /* exit_status; not told when its container ends before it */
     SIM_SEEN_CONTAINER_ENDED,
 };
 
@@ -25,6 +27,8 @@ struct sim_seen {
     const char *framework_id;
     const char *task_id; /* of a container too: the simulator runs command tasks, whose executor has their id */
     const Mesos__V1__TaskStatus *status;
+    const Mesos__V1__Scheduler__Call *call;
+    int exit_status;
     const char *container_id;
 };
 
@@ -39,7 +43,7 @@ struct sim_check {
 extern const struct sim_check check_resources; /* 1 */
 extern const struct sim_check check_offers;    /* 2 */
 extern const struct sim_check check_updates;   /* 3 */
-extern const struct sim_check check_cron;      /* no run of cron starts twice */
+extern const struct sim_check check_cron;      /* check_cron.h */
 
 /* To be asked when somebody wanted offers of everything: the newest offers must have left nothing of any agent. */
 void check_resources_all_offered(struct world *w, bool (*is_here)(void *ctx, const char *agent_id), void *ctx);

@@ -7,7 +7,8 @@
 
 #include "common/base/check.h"
 #include "common/base/map.h"
-#include "sim/check.h"
+#include "sim/check_cron.h"
+#include "sim/cron_history.h"
 #include "sim/sim_net.h"
 
 #define SETTLE_MS (30 * 60 * 1000) /* longest time-out of the cores is 10 min, some follow each other */
@@ -46,13 +47,19 @@ static void add_nodes(struct cluster *c, int agents, int frameworks, size_t want
         world_start_node(sim_framework_node(c->frameworks[i]));
 }
 
-struct cluster *cluster_new(uint64_t seed, int agents, int frameworks, size_t wanted)
+struct cluster *cluster_new_with(uint64_t seed, const struct sim_faults *faults, int agents, int frameworks, size_t wanted)
 {
     struct cluster *c = xcalloc(1, sizeof(*c));
     c->world = world_new(seed);
-    c->world->faults = (struct sim_faults){.latency_ms_max = 2, .store_ms_max = 2, .start_ms_max = 20};
+    c->world->faults = *faults;
     add_nodes(c, agents, frameworks, wanted);
     return c;
+}
+
+struct cluster *cluster_new(uint64_t seed, int agents, int frameworks, size_t wanted)
+{
+    const struct sim_faults perfect = {.latency_ms_max = 2, .store_ms_max = 2, .start_ms_max = 20};
+    return cluster_new_with(seed, &perfect, agents, frameworks, wanted);
 }
 
 void cluster_add_marathon(struct cluster *c, int instances)
@@ -63,10 +70,15 @@ void cluster_add_marathon(struct cluster *c, int instances)
     world_start_node(sim_marathon_node(c->marathon));
 }
 
-void cluster_add_cron(struct cluster *c)
+void cluster_add_cron(struct cluster *c, const struct sim_jobs *jobs)
 {
+    struct sim_jobs usual;
+    if (jobs == NULL)
+        sim_jobs_usual(&usual);
+    jobs = jobs != NULL ? jobs : &usual;
     world_add_check(c->world, &check_cron);
-    c->cron = sim_cron_new(c->world, "cron", sim_master_node(c->master));
+    check_cron_set_jobs(c->world, jobs);
+    c->cron = sim_cron_new(c->world, "cron", sim_master_node(c->master), jobs);
     world_start_node(sim_cron_node(c->cron));
 }
 
@@ -95,7 +107,7 @@ struct cluster *cluster_new_random(uint64_t seed)
     if (rng_below(&w->rng, 2) == 0)
         cluster_add_marathon(c, (int)world_draw(w, 0, 4));
     if (rng_below(&w->rng, 2) == 0)
-        cluster_add_cron(c);
+        cluster_add_cron(c, NULL);
     c->has_operator = seed % 3 == 0;
     rng_seed(&c->operator, seed);
     return c;
@@ -144,7 +156,7 @@ static struct sim_store *any_store(struct cluster *c)
     }
 }
 
-static void one_fault(struct cluster *c, enum chaos_kind kind)
+void cluster_fault(struct cluster *c, enum chaos_kind kind)
 {
     struct world *w = c->world;
     struct sim_node *master = sim_master_node(c->master);
@@ -310,7 +322,7 @@ void cluster_chaos_until(struct cluster *c, int64_t until_ms)
         world_run_until(w, w->now_ms + world_draw(w, 1, 2 * w->faults.mean_gap_ms));
         enum chaos_kind kind = (enum chaos_kind)rng_below(&w->rng, CHAOS_KINDS);
         if (!w->is_broken && (w->faults.kinds & (1u << kind)) != 0)
-            one_fault(c, kind);
+            cluster_fault(c, kind);
         if (c->has_operator && !w->is_broken && rng_below(&c->operator, 4) == 0)
             one_change(c);
     }
@@ -448,7 +460,7 @@ void cluster_settle(struct cluster *c, int64_t limit_ms)
     if (!w->is_broken)
         world_settled(w);
     if (!w->is_broken && c->cron != NULL)
-        sim_cron_look_at_moments(c->cron);
+        cron_history_check(c->cron);
 }
 
 static bool is_agent_here(void *ctx, const char *id)

@@ -53,16 +53,22 @@ struct cluster {
 
 /* A small perfect world; stories spoil it by hand. All nodes start. */
 struct cluster *cluster_new(uint64_t seed, int agents, int frameworks, size_t wanted);
+/* Likewise with these faults. */
+struct cluster *cluster_new_with(uint64_t seed, const struct sim_faults *faults, int agents, int frameworks, size_t wanted);
 struct cluster *cluster_free(struct cluster *c);
 
 /* Marathon with two apps. */
 void cluster_add_marathon(struct cluster *c, int instances);
 
-/* Cron with jobs of every kind. */
-void cluster_add_cron(struct cluster *c);
+/* Cron with these jobs, NULL: with some of every kind. */
+void cluster_add_cron(struct cluster *c, const struct sim_jobs *jobs);
 
 /* Sizes, delays, faults and their frequency are drawn from the seed. */
 struct cluster *cluster_new_random(uint64_t seed);
+/* Likewise, but all about cron: its jobs are drawn too, and faults are chosen to hurt it. cluster_run_cron runs it. */
+struct cluster *cluster_new_cron(uint64_t seed);
+void cluster_run_cron(struct cluster *c);
+void cluster_fault(struct cluster *c, enum chaos_kind kind); /* one, somewhere */
 void cluster_chaos_until(struct cluster *c, int64_t until_ms);
 
 bool cluster_is_settled(struct cluster *c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * run_main.c - runs seeds: `sim_run SEED [--trace]` one, here and now; `sim_run --seeds FROM COUNT` or `sim_run --file
- * seeds.txt` many, each in a process of its own, so that one that aborts or hangs is only one that failed. */
+ * seeds.txt` many, each in a process of its own, so that one that aborts or hangs is only one that failed. With --cron in
+ * front the worlds are all about cron. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #define FAILED_MAX 20  /* then the rest is not tried */
 
 static struct world *current; /* for the report when a core aborts */
+static bool is_about_cron;
 
 static void on_abort(int signo)
 {
@@ -32,10 +34,13 @@ static void on_abort(int signo)
 
 static int run_seed(uint64_t seed, bool is_traced)
 {
-    struct cluster *c = cluster_new_random(seed);
+    struct cluster *c = is_about_cron ? cluster_new_cron(seed) : cluster_new_random(seed);
     current = c->world;
     c->world->is_traced = is_traced;
-    cluster_run(c);
+    if (is_about_cron)
+        cluster_run_cron(c);
+    else
+        cluster_run(c);
     bool failed = c->world->is_broken;
     if (failed || is_traced)
         world_report(c->world, stdout);
@@ -81,7 +86,7 @@ static bool run_in_child(struct batch *b, uint64_t seed)
         int rc = run_alone(seed, false);
         (void)fflush(stdout); /* the exit status counts */
         if (rc != 0)
-            printf("replay: tests/sim/run %llu --trace\n", (unsigned long long)seed);
+            printf("replay: tests/sim/run %s%llu --trace\n", is_about_cron ? "--cron " : "", (unsigned long long)seed);
         exit(rc);
     }
     b->running++;
@@ -131,6 +136,11 @@ static int run_file(const char *path)
 int main(int argc, char **argv)
 {
     uint64_t a, b;
+    if (argc > 1 && strcmp(argv[1], "--cron") == 0) {
+        is_about_cron = true;
+        argv++;
+        argc--;
+    }
     (void)setvbuf(stdout, NULL, _IOFBF, 1 << 16); /* a matter of speed only */
     if (argc == 4 && strcmp(argv[1], "--seeds") == 0 && text_to_uint64(argv[2], &a) == 0 &&
         text_to_uint64(argv[3], &b) == 0)
@@ -143,6 +153,6 @@ int main(int argc, char **argv)
             printf("seed %llu: all invariants hold\n", (unsigned long long)a);
         return rc;
     }
-    fprintf(stderr, "usage: sim_run SEED [--trace] | --seeds FROM COUNT | --file FILE\n");
+    fprintf(stderr, "usage: sim_run [--cron] SEED [--trace] | --seeds FROM COUNT | --file FILE\n");
     return 2;
 }

@@ -10,7 +10,7 @@
 #include "common/wire/codec.h"
 #include "sim/sim_net.h"
 
-#define ENDS_MAX 256
+#define ENDS_MAX 1024
 #define LINKS_MAX 8
 
 enum end_kind { END_STREAM, END_REQUEST };

@@ -2,71 +2,82 @@
 #include "sim/sim_cron.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/check.h"
 #include "common/base/json.h"
-#include "common/base/text.h"
-#include "sim/check.h"
+#include "sim/check_cron.h"
 #include "sim/sim_kit.h"
 
 #define OPERATOR_MS 5000
-#define FIRST_MOMENT "2023-11-14T22:13:30Z" /* ten seconds after the calendar's beginning */
-
-#define RUN(more) "\"run\":{\"cmd\":\"work\",\"cpus\":0.1,\"mem\":32,\"disk\":0,\"maxRunSeconds\":40" more "}"
-
-struct job {
-    const char *id, *body;
-    int period_s;     /* of its schedule, 0: none */
-    const char *more; /* of its schedule */
-    bool runs_by_hand;
-};
-static const struct job jobs[] = {
-    {"tick", RUN(""), 20, ",\"missedPolicy\":\"CATCH_UP\",\"catchUpLimit\":1000", false},
-    {"lazy", RUN(""), 30, ",\"missedPolicy\":\"SKIP\",\"startingDeadlineSeconds\":60", false},
-    {"solo", RUN(""), 45, ",\"missedPolicy\":\"RUN_ONCE\",\"concurrencyPolicy\":\"FORBID\"", false},
-    {"swap", RUN(""), 50, ",\"concurrencyPolicy\":\"REPLACE\"", false},
-    {"root", RUN(""), 90, "", false},
-    {"leaf", RUN("") ",\"dependencies\":[{\"id\":\"root\"}]", 0, NULL, false},
-    {"tail", RUN("") ",\"dependencies\":[{\"id\":\"root\"},{\"id\":\"leaf\"}],\"dependencyPolicy\":\"COMPLETION\"", 0, NULL,
-     false},
-    {"many", RUN(",\"array\":{\"count\":9,\"parallel\":3}"), 0, NULL, true},
-};
-#define JOBS ((int)(sizeof(jobs) / sizeof(jobs[0])))
+#define TIMES_MAX 512
 
 enum wish { WISH_JOB, WISH_RUN, WISH_END, WISH_NONE }; /* what is to be accepted next */
+
+struct times {
+    int64_t list[TIMES_MAX];
+    int count;
+};
+
+struct wanted { /* of one job */
+    enum wish wish;
+    int runs_left;
+    request_id request; /* the newest */
+    int64_t request_ms; /* on the calendar */
+    struct times puts;
+    struct sim_cron_asked asked;
+};
 
 struct sim_cron {
     struct sim_kit kit;
     struct zones *zones;
-    enum wish wishes[JOBS];
-    request_id request_of[JOBS]; /* the newest */
+    struct sim_jobs jobs;
+    struct wanted wanted[SIM_JOBS_MAX];
     request_id next_request;
+    struct times starts;
     bool is_ending;
 };
 
-bool sim_cron_is_task_id(const char *task_id)
+static void note(struct times *t, int64_t at_ms)
 {
-    for (int i = 0; i < JOBS; i++) {
-        size_t n = strlen(jobs[i].id);
-        if (strncmp(task_id, jobs[i].id, n) == 0 && task_id[n] == '_')
+    CHECK(t->count < TIMES_MAX);
+    t->list[t->count++] = at_ms;
+}
+
+static bool has(const struct times *t, int64_t at_ms)
+{
+    for (int i = 0; i < t->count; i++)
+        if (t->list[i] == at_ms)
             return true;
-    }
     return false;
+}
+
+static int64_t wall_ms(const struct sim_cron *s)
+{
+    return WORLD_WALL_MS + s->kit.node.world->now_ms;
 }
 
 /* -- the operator --------------------------------------------------------------------------------------------- */
 
-static void next_wish(struct sim_cron *s, int job)
+static void accepted(struct sim_cron *s, int job)
 {
-    enum wish had = s->wishes[job];
-    if (had == WISH_JOB && jobs[job].runs_by_hand)
-        s->wishes[job] = WISH_RUN;
-    else if (had != WISH_END && jobs[job].period_s > 0 && s->is_ending)
-        s->wishes[job] = WISH_END;
+    struct wanted *w = &s->wanted[job];
+    const struct sim_job *j = &s->jobs.items[job];
+    enum wish had = w->wish;
+    if (had == WISH_JOB) {
+        w->asked.created_ms = w->request_ms;
+        w->runs_left = j->runs_by_hand;
+    } else if (had == WISH_RUN) {
+        w->runs_left--;
+    } else if (had == WISH_END) {
+        w->asked.end_last_ms = w->request_ms;
+    }
+    if (w->runs_left > 0)
+        w->wish = WISH_RUN;
+    else if (had != WISH_END && j->period_s > 0 && s->is_ending)
+        w->wish = WISH_END;
     else
-        s->wishes[job] = WISH_NONE;
+        w->wish = WISH_NONE;
 }
 
 static void on_reply(struct sim_kit *k, const struct kit_effect *e)
@@ -75,51 +86,55 @@ static void on_reply(struct sim_kit *k, const struct kit_effect *e)
     if (e->reply.status >= 300)
         world_log(k->node.world, k->node.name, "answers %d %.*s", e->reply.status, (int)e->reply.body_len,
                   e->reply.body ? e->reply.body : "");
-    for (int i = 0; i < JOBS; i++) {
+    if (e->reply.status == 422)
+        world_violate(k->node.world, "cron", "the operator's request is not valid: %s", e->reply.body);
+    for (int i = 0; i < s->jobs.count; i++) {
         bool is_good = e->reply.status < 300 || e->reply.status == 409; /* it was accepted, the answer was lost */
-        if (s->request_of[i] == e->reply.id && is_good)
-            next_wish(s, i);
+        if (s->wanted[i].request == e->reply.id && is_good)
+            accepted(s, i);
     }
 }
 
-static void put_schedule(const struct job *j, bool is_enabled, char *out, size_t size)
+static void request(struct sim_cron *s, struct cron_request *r, const char *text)
 {
-    (void)snprintf(out, size, "{\"id\":\"every\",\"interval\":\"R/" FIRST_MOMENT "/PT%dS\",\"enabled\":%s%s}", j->period_s,
-                   is_enabled ? "true" : "false", j->more);
+    json_t *body = text[0] ? json_read(text, strlen(text), NULL) : NULL;
+    CHECK(text[0] == '\0' || body != NULL);
+    r->body = body;
+    struct kit_event in = {.type = KIT_EVENT_REQUEST, .request = r};
+    sim_kit_step(&s->kit, &in);
+    json_decref(body);
 }
 
 static void ask(struct sim_cron *s, int job)
 {
-    const struct job *j = &jobs[job];
-    char schedule[512] = "", text[1536] = "";
+    const struct sim_job *j = &s->jobs.items[job];
+    struct wanted *w = &s->wanted[job];
+    char text[2048] = "";
     struct cron_request r = {.id = ++s->next_request, .job_id = j->id};
-    if (j->period_s > 0)
-        put_schedule(j, s->wishes[job] != WISH_END, schedule, sizeof(schedule));
-    if (s->wishes[job] == WISH_JOB) {
+    w->request = r.id;
+    w->request_ms = wall_ms(s);
+    if (w->wish == WISH_JOB) {
         r.type = CRON_CREATE_JOB;
         r.with_schedules = true;
-        (void)snprintf(text, sizeof(text), "{\"id\":\"%s\",%s,\"schedules\":[%s]}", j->id, j->body, schedule);
-    } else if (s->wishes[job] == WISH_RUN) {
+        note(&w->puts, w->request_ms);
+        sim_job_write(&s->jobs, job, text, sizeof(text));
+    } else if (w->wish == WISH_RUN) {
         r.type = CRON_CREATE_RUN;
     } else {
         r.type = CRON_PUT_SCHEDULE;
         r.schedule_id = "every";
-        (void)snprintf(text, sizeof(text), "%s", schedule);
+        if (w->asked.end_first_ms == 0)
+            w->asked.end_first_ms = w->request_ms;
+        sim_job_write_schedule(j, false, text, sizeof(text));
     }
-    json_t *body = text[0] ? json_read(text, strlen(text), NULL) : NULL;
-    CHECK(text[0] == '\0' || body != NULL);
-    r.body = body;
-    s->request_of[job] = r.id;
-    struct kit_event in = {.type = KIT_EVENT_REQUEST, .request = &r};
-    sim_kit_step(&s->kit, &in);
-    json_decref(body);
+    request(s, &r, text);
 }
 
 static void on_operator(void *ctx)
 {
     struct sim_cron *s = ctx;
-    for (int i = 0; i < JOBS && s->kit.node.is_up; i++)
-        if (s->wishes[i] != WISH_NONE)
+    for (int i = 0; i < s->jobs.count && s->kit.node.is_up; i++)
+        if (s->wanted[i].wish != WISH_NONE)
             ask(s, i);
     world_after(s->kit.node.world, OPERATOR_MS, NULL, on_operator, NULL, s);
 }
@@ -127,116 +142,28 @@ static void on_operator(void *ctx)
 void sim_cron_end_schedules(struct sim_cron *s)
 {
     s->is_ending = true;
-    for (int i = 0; i < JOBS; i++)
-        if (s->wishes[i] == WISH_NONE && jobs[i].period_s > 0)
-            s->wishes[i] = WISH_END;
+    for (int i = 0; i < s->jobs.count; i++)
+        if (s->wanted[i].wish == WISH_NONE && s->jobs.items[i].period_s > 0 && s->wanted[i].asked.end_last_ms == 0)
+            s->wanted[i].wish = WISH_END;
+}
+
+bool sim_cron_stop_one(struct sim_cron *s)
+{
+    char run_id[64];
+    int job;
+    if (!s->kit.node.is_up || !check_cron_any_run(s->kit.node.world, &job, run_id, sizeof(run_id)))
+        return false;
+    struct cron_request r = {
+        .id = ++s->next_request, .type = CRON_STOP_RUN, .job_id = s->jobs.items[job].id, .run_id = run_id};
+    request(s, &r, "");
+    return true;
 }
 
 static void on_crashed(struct sim_kit *k)
 {
     struct sim_cron *s = (struct sim_cron *)k;
-    memset(s->request_of, 0, sizeof(s->request_of)); /* never answered */
-}
-
-/* -- moments -------------------------------------------------------------------------------------------------- */
-
-struct tally { /* of one job */
-    struct sim_cron *sim;
-    const struct job *job;
-    int64_t first_ms, period_ms;
-    int64_t count;   /* moments that were decided */
-    unsigned *times; /* how often each */
-};
-
-static int64_t time_of(const json_t *record, const char *key)
-{
-    int64_t ms = 0;
-    const char *text = json_string_value(json_object_get(record, key));
-    char iso[64];
-    if (text == NULL)
-        return 0;
-    (void)snprintf(iso, sizeof(iso), "%.*sZ", (int)strcspn(text, "+"), text); /* +0000 */
-    CHECK(text_to_time_ms(iso, &ms) == 0);
-    return ms;
-}
-
-/* The moments in [first_ms, last_ms] once more. */
-static void add(struct tally *t, int64_t first_ms, int64_t last_ms)
-{
-    for (int64_t k = 0; k < t->count; k++) {
-        int64_t at = t->first_ms + k * t->period_ms;
-        t->times[k] += at >= first_ms && at <= last_ms;
-    }
-}
-
-static void add_record(struct tally *t, const json_t *record)
-{
-    int64_t due = time_of(record, "dueAt"), from = time_of(record, "intervalStart");
-    bool stands_for_all = strcmp(t->job->id, "solo") == 0; /* RUN_ONCE: for all behind the run before */
-    if (due == 0)
-        add(t, time_of(record, "firstDueAt"), time_of(record, "lastDueAt"));
-    else
-        add(t, stands_for_all && from != due ? from + 1 : due, due);
-}
-
-static bool has_prefix(const struct sim_item *item, const char *prefix, const char *job_id)
-{
-    size_t n = strlen(prefix), m = strlen(job_id);
-    const char *key = item->key;
-    return item->key_len > n + 4 + m && memcmp(key, prefix, n) == 0 && memcmp(key + n + 3, job_id, m) == 0 &&
-           key[n + 3 + m] == '/';
-}
-
-static void count_records(struct tally *t, const struct sim_item *items, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (!has_prefix(&items[i], CRON_HISTORY_PREFIX, t->job->id))
-            continue;
-        json_t *record = json_read(items[i].value, items[i].value_len, NULL);
-        CHECK(record != NULL);
-        add_record(t, record);
-        json_decref(record);
-    }
-}
-
-static int64_t decided_ms(const struct job *j, const struct sim_item *items, size_t count)
-{
-    size_t n = strlen(CRON_STORE_PREFIX "progress/"), m = strlen(j->id);
-    for (size_t i = 0; i < count; i++) {
-        const char *key = items[i].key;
-        if (items[i].key_len != n + 3 + m || memcmp(key, CRON_STORE_PREFIX "progress/", n) != 0 ||
-            memcmp(key + n + 3, j->id, m) != 0)
-            continue;
-        json_t *json = json_read(items[i].value, items[i].value_len, NULL);
-        int64_t ms = (int64_t)json_integer_value(json_object_get(json, "decided"));
-        json_decref(json);
-        return ms;
-    }
-    return 0;
-}
-
-void sim_cron_look_at_moments(struct sim_cron *s)
-{
-    const struct sim_item *items;
-    size_t count = sim_store_items(s->kit.store, &items);
-    for (int i = 0; i < JOBS; i++) {
-        struct tally t = {.sim = s, .job = &jobs[i], .period_ms = jobs[i].period_s * 1000};
-        int64_t decided = decided_ms(&jobs[i], items, count);
-        CHECK(text_to_time_ms(FIRST_MOMENT, &t.first_ms) == 0);
-        if (jobs[i].period_s == 0 || decided < t.first_ms)
-            continue;
-        t.count = (decided - t.first_ms) / t.period_ms + 1;
-        t.times = xcalloc((size_t)t.count, sizeof(t.times[0]));
-        count_records(&t, items, count);
-        for (int64_t k = 0; k < t.count; k++) {
-            char text[TEXT_TIME_SIZE];
-            text_format_time_ms(t.first_ms + k * t.period_ms, text);
-            if (t.times[k] != 1)
-                world_violate(s->kit.node.world, "cron", "the moment %s of %s was decided %u times", text, jobs[i].id,
-                              t.times[k]);
-        }
-        free(t.times);
-    }
+    for (int i = 0; i < s->jobs.count; i++)
+        s->wanted[i].request = 0; /* never answered */
 }
 
 /* -- life ----------------------------------------------------------------------------------------------------- */
@@ -245,6 +172,7 @@ static void *new_core(struct sim_kit *k)
 {
     struct sim_cron *s = (struct sim_cron *)k;
     struct cron_config config = {.zones = s->zones, .history_count = 1000000, .seed = rng_next(&k->node.world->rng)};
+    note(&s->starts, wall_ms(s)); /* it is given what is stored at once */
     return cron_new(&config);
 }
 
@@ -296,9 +224,10 @@ static const struct sim_kit_ops ops = {.store_prefix = CRON_STORE_PREFIX,
                                        .crashed = on_crashed,
                                        .freed = free_cron};
 
-struct sim_cron *sim_cron_new(struct world *w, const char *name, struct sim_node *master)
+struct sim_cron *sim_cron_new(struct world *w, const char *name, struct sim_node *master, const struct sim_jobs *jobs)
 {
     struct sim_cron *s = xcalloc(1, sizeof(*s));
+    s->jobs = *jobs;
     s->zones = zones_new(zone_read_system, NULL); /* asked for UTC only, which needs no file */
     sim_kit_init(&s->kit, w, name, master, &ops);
     world_after(w, 100, NULL, on_operator, NULL, s);
@@ -323,8 +252,8 @@ bool sim_cron_is_settled(const struct sim_cron *s, char text[256])
         why = "is down";
     else if (!sim_kit_is_settled(&s->kit))
         why = "is not subscribed and reconciled";
-    for (int i = 0; i < JOBS && why == NULL; i++)
-        if (s->wishes[i] != WISH_NONE || !s->is_ending)
+    for (int i = 0; i < s->jobs.count && why == NULL; i++)
+        if (s->wanted[i].wish != WISH_NONE || !s->is_ending)
             why = "has not accepted what the operator wants";
     if (why == NULL) {
         cron_get_counts(s->kit.core, &n);
@@ -345,4 +274,19 @@ const char *sim_cron_framework_id(const struct sim_cron *s)
 bool sim_cron_knows(const struct sim_cron *s, const char *task_id)
 {
     return sim_kit_knows(&s->kit, task_id);
+}
+
+const struct sim_jobs *sim_cron_jobs(const struct sim_cron *s)
+{
+    return &s->jobs;
+}
+
+struct sim_cron_asked sim_cron_asked(const struct sim_cron *s, int job)
+{
+    return s->wanted[job].asked;
+}
+
+bool sim_cron_began_at(const struct sim_cron *s, int job, int64_t at_ms)
+{
+    return has(&s->starts, at_ms) || has(&s->wanted[job].puts, at_ms);
 }

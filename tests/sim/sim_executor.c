@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +19,9 @@
 struct process {
     executor_process_id id;
     bool is_running, is_stubborn;
-    int pending_signal; /* came before it ran */
-    int64_t exit_ms;    /* INT64_MAX: runs on */
+    int work_min_ms, work_max_ms, fail_ppm; /* max 0: runs on */
+    int pending_signal;                     /* came before it ran */
+    int64_t exit_ms;                        /* INT64_MAX: runs on */
     int exit_status;
 };
 
@@ -103,6 +105,7 @@ static void on_process_exit(struct sim_executor *x, uint64_t id)
     int status = p->exit_status;
     *p = x->processes[--x->process_count];
     world_log(x->world, x->name, "process exits with status %d", status);
+    x->ops->ended(x->ctx, status);
     struct executor_event in = {.type = EXECUTOR_EVENT_PROCESS_EXITED, .process = {.id = id, .status = status}};
     step(x, &in);
 }
@@ -150,6 +153,8 @@ static void on_process_start(struct sim_executor *x, uint64_t id)
         static const int statuses[] = {0, 1 << 8, SIGSEGV};
         let_exit(x, p, world_draw(w, 0, w->faults.exit_ms_max), statuses[world_draw(w, 0, 2)]);
     }
+    if (p->work_max_ms > 0)
+        let_exit(x, p, world_draw(w, p->work_min_ms, p->work_max_ms), world_chance(w, (uint32_t)p->fail_ppm) ? 1 << 8 : 0);
     if (p->pending_signal != 0)
         signal_process(x, p, p->pending_signal);
     in.type = EXECUTOR_EVENT_PROCESS_STARTED;
@@ -157,10 +162,13 @@ static void on_process_start(struct sim_executor *x, uint64_t id)
     step(x, &in);
 }
 
-static void start_process(struct sim_executor *x, executor_process_id id)
+static void start_process(struct sim_executor *x, executor_process_id id, const char *command)
 {
     CHECK(x->process_count < PROCESSES_MAX);
-    x->processes[x->process_count++] = (struct process){.id = id, .exit_ms = INT64_MAX};
+    struct process *p = &x->processes[x->process_count++];
+    *p = (struct process){.id = id, .exit_ms = INT64_MAX};
+    if (command != NULL && sscanf(command, "work %d %d %d", &p->work_min_ms, &p->work_max_ms, &p->fail_ppm) != 3)
+        p->work_max_ms = 0;
     after(x, world_draw(x->world, 0, x->world->faults.start_ms_max), on_process_start, id);
 }
 
@@ -265,7 +273,7 @@ static void carry_out(struct sim_executor *x, const struct executor_effect *e)
         x->call = sim_connect(x->host, x->agent, &m, &call_ops, x);
         break;
     case EXECUTOR_EFFECT_START:
-        start_process(x, e->start.id);
+        start_process(x, e->start.id, e->start.command.shell);
         break;
     case EXECUTOR_EFFECT_SIGNAL:
         p = find_process(x, e->signal.id);

@@ -203,6 +203,8 @@ static void do_order(struct sim_kit *m, const struct order *o)
         const Mesos__V1__Scheduler__Call *call = (const Mesos__V1__Scheduler__Call *)wire_unpack(
             &mesos__v1__scheduler__call__descriptor, o->call, o->call_len, a, NULL);
         CHECK(call != NULL);
+        struct sim_seen seen = {.type = SIM_SEEN_FRAMEWORK_CALLS, .node = &m->node, .call = call};
+        world_seen(m->node.world, &seen);
         (void)sim_session_call(m->session, call); /* a lost call is for the core's own time-outs */
         arena_free(a);
     }

@@ -67,13 +67,14 @@ static void send_news(struct container *c, bool is_end)
     world_after(w, at - w->now_ms, h->agent, tell, free, n);
 }
 
-static void see(struct container *c, enum sim_seen_type type)
+static void see(struct container *c, enum sim_seen_type type, int status)
 {
     struct sim_seen seen = {.type = type,
                             .node = &c->host->node,
                             .framework_id = c->framework_id,
                             .task_id = c->executor_id,
-                            .container_id = c->id};
+                            .container_id = c->id,
+                            .exit_status = status};
     world_seen(c->host->node.world, &seen);
 }
 
@@ -87,7 +88,7 @@ static void container_end(struct container *c, enum launcher_end_reason reason, 
     c->end = (struct launcher_end){.reason = reason, .status = status, .message = message, .memory_limit_bytes = 1 << 25};
     world_log(c->host->node.world, c->host->node.name, "container %.8s of %s ends: %s", c->id, c->executor_id, message);
     if (has_run)
-        see(c, SIM_SEEN_CONTAINER_ENDED);
+        see(c, SIM_SEEN_CONTAINER_ENDED, 0);
     send_news(c, true);
 }
 
@@ -98,10 +99,15 @@ static void on_executor_exited(void *ctx, int status)
 
 static void on_process_started(void *ctx)
 {
-    see(ctx, SIM_SEEN_PROCESS_STARTED);
+    see(ctx, SIM_SEEN_PROCESS_STARTED, 0);
 }
 
-static const struct sim_executor_ops executor_ops = {on_process_started, on_executor_exited};
+static void on_process_ended(void *ctx, int status)
+{
+    see(ctx, SIM_SEEN_PROCESS_ENDED, status);
+}
+
+static const struct sim_executor_ops executor_ops = {on_process_started, on_process_ended, on_executor_exited};
 
 /* -- the launcher --------------------------------------------------------------------------------------------- */
 
@@ -141,7 +147,7 @@ static void on_started(void *ctx)
         c->state = CONTAINER_RUNNING;
         c->pid = c->host->next_pid++;
         c->executor = sim_executor_new(&c->host->node, c->host->agent, c->executor_id, &s->spec, &executor_ops, c);
-        see(c, SIM_SEEN_CONTAINER_STARTED);
+        see(c, SIM_SEEN_CONTAINER_STARTED, 0);
         send_news(c, false);
     }
     free_start(s);
