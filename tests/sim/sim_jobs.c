@@ -105,7 +105,7 @@ void sim_jobs_draw(struct sim_jobs *jobs, struct rng *r)
     int scheduled = between(r, 2, 4), children = between(r, 1, 5), by_hand = between(r, 0, 2);
     for (int i = 0; i < scheduled; i++) {
         (void)snprintf(id, sizeof(id), "s%d", i); /* fits */
-        struct sim_job *j = add_scheduled(jobs, id, ONE_OF(r, 5, 7, 10, 15, 20, 30, 45, 60));
+        struct sim_job *j = add_scheduled(jobs, id, ONE_OF(r, 5, 7, 10, 15, 20, 30, 45, 60, 90, 150));
         draw_work(j, r);
         draw_schedule(j, r);
         if (rng_below(r, 4) == 0)
