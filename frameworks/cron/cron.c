@@ -249,6 +249,10 @@ static void run_timers(struct cron *c)
 {
     for (struct heap_node *node; (node = heap_pop_due(&c->timers, c->now_ms)) != NULL;)
         on_timer(c, container_of(node, struct timer, node));
+}
+
+static void run_dues(struct cron *c)
+{
     struct heap_node *node;
     for (int k = 0; k < DUES_PER_STEP_MAX && (node = heap_pop_due(&c->due, c->wall_ms)) != NULL; k++)
         cron_on_due(c, container_of(container_of(node, struct timer, node), struct entry, due));
@@ -260,10 +264,13 @@ int cron_step(struct cron *c, const struct kit_event *in, struct kit_effects *ou
     c->wall_ms = in->wall_ms;
     c->kills_in_step = 0;
     outbox_begin(c->outbox);
+    if (in->type == KIT_EVENT_REQUEST && c->is_loaded && !c->is_failed)
+        run_dues(c); /* the request may end a schedule, but not what was due before it came */
     if (!c->is_failed)
         dispatch(c, in);
     if (!c->is_failed && c->is_loaded) {
         run_timers(c);
+        run_dues(c);
         cron_store_dirty(c);
         cron_update_demand(c);
     }

@@ -9,6 +9,7 @@
 #include "common/base/list.h"
 #include "common/base/map.h"
 #include "common/base/text.h"
+#include "sim/sim_kit.h"
 
 struct seen_task {
     struct list link; /* of the books' alive ones */
@@ -17,11 +18,12 @@ struct seen_task {
     int index;
     bool is_over; /* cron was told */
     bool is_kill_asked;
-    int64_t unreachable_ms, running_ms; /* of the world; 0: not */
+    int64_t unreachable_ms, running_ms; /* on the calendar; 0: not */
 };
 
 struct books {
     struct world *world;
+    const struct sim_kit *kit; /* NULL: has launched nothing yet */
     struct sim_jobs jobs;
     struct map tasks, runs; /* by id */
     struct map moments;     /* "job/due" -> run */
@@ -99,6 +101,11 @@ bool check_cron_any_run(struct world *w, int *job, char *run_id, size_t size)
     return true;
 }
 
+static int64_t wall_ms(const struct books *b)
+{
+    return sim_kit_wall_ms(b->kit);
+}
+
 static const struct sim_job *job_of(const struct books *b, const struct cron_seen_run *r)
 {
     return &b->jobs.items[r->job];
@@ -123,7 +130,7 @@ static struct cron_seen_run *new_run(struct books *b, const char *id, int job, c
     r->id = xstrdup(id);
     r->job = job;
     r->graph = graph != NULL ? xstrdup(graph) : NULL;
-    r->launched_ms = WORLD_WALL_MS + b->world->now_ms;
+    r->launched_ms = wall_ms(b);
     r->starts = xcalloc((size_t)indices, sizeof(r->starts[0]));
     r->has_ended_well = xcalloc((size_t)indices, sizeof(r->has_ended_well[0]));
     CHECK(due == NULL || text_to_time_ms(due, &r->due_ms) == 0);
@@ -147,12 +154,13 @@ static void check_moment(struct books *b, struct cron_seen_run *r, const char *j
         world_violate(b->world, "cron", "the moment %s of %s is run by %s and by %s", due, job_id, other->id, r->id);
 }
 
-static void on_launch(struct books *b, const Mesos__V1__TaskInfo *info)
+static void on_launch(struct books *b, const struct sim_node *node, const Mesos__V1__TaskInfo *info)
 {
     const char *job_id = variable(info, "MUSTER_JOB_ID"), *run_id = variable(info, "MUSTER_JOB_RUN_ID");
     int job = job_id != NULL ? sim_jobs_find(&b->jobs, job_id, strlen(job_id)) : -1;
     if (job < 0 || run_id == NULL)
         return; /* of another framework */
+    b->kit = (const struct sim_kit *)node;
     const char *index = variable(info, "MUSTER_JOB_ARRAY_INDEX"), *due = variable(info, "MUSTER_JOB_DUE");
     struct cron_seen_run *r = map_get(&b->runs, run_id);
     if (r == NULL)
@@ -172,7 +180,7 @@ static void on_launch(struct books *b, const Mesos__V1__TaskInfo *info)
     (void)map_put(&b->tasks, t->id, t); /* was looked for */
 }
 
-static void on_call(struct books *b, const Mesos__V1__Scheduler__Call *call)
+static void on_call(struct books *b, const struct sim_node *node, const Mesos__V1__Scheduler__Call *call)
 {
     if (call->kill != NULL) {
         struct seen_task *t = map_get(&b->tasks, call->kill->task_id->value);
@@ -182,7 +190,7 @@ static void on_call(struct books *b, const Mesos__V1__Scheduler__Call *call)
     for (size_t i = 0; call->accept != NULL && i < call->accept->n_operations; i++) {
         const Mesos__V1__Offer__Operation *o = call->accept->operations[i];
         for (size_t k = 0; o->launch != NULL && k < o->launch->n_task_infos; k++)
-            on_launch(b, o->launch->task_infos[k]);
+            on_launch(b, node, o->launch->task_infos[k]);
     }
 }
 
@@ -192,7 +200,7 @@ static void on_call(struct books *b, const Mesos__V1__Scheduler__Call *call)
 static bool goes_on(const struct books *b, const struct seen_task *t)
 {
     const struct sim_job *j = job_of(b, t->run);
-    int64_t now = b->world->now_ms;
+    int64_t now = wall_ms(b);
     if (t->is_over)
         return false;
     if (t->unreachable_ms == 0)
@@ -249,13 +257,12 @@ static void on_update(const struct books *b, struct seen_task *t, const Mesos__V
     if (sim_state_is_terminal(s->state) || s->state == MESOS__V1__TASK_STATE__TASK_UNKNOWN) {
         t->is_over = true;
     } else if (s->state == MESOS__V1__TASK_STATE__TASK_UNREACHABLE) {
-        t->unreachable_ms =
-            s->unreachable_time ? s->unreachable_time->nanoseconds / 1000000 - WORLD_WALL_MS : b->world->now_ms;
+        t->unreachable_ms = s->unreachable_time ? s->unreachable_time->nanoseconds / 1000000 : wall_ms(b);
     } else {
         t->is_over = t->is_over || !goes_on(b, t); /* it comes back too late */
         t->unreachable_ms = 0;
         if (t->running_ms == 0 && s->state == MESOS__V1__TASK_STATE__TASK_RUNNING)
-            t->running_ms = b->world->now_ms;
+            t->running_ms = wall_ms(b);
     }
 }
 
@@ -263,7 +270,7 @@ static void seen(void *state, const struct sim_seen *s)
 {
     struct books *b = state;
     if (s->type == SIM_SEEN_FRAMEWORK_CALLS) {
-        on_call(b, s->call);
+        on_call(b, s->node, s->call);
         return;
     }
     struct seen_task *t = s->task_id != NULL ? map_get(&b->tasks, s->task_id) : NULL;

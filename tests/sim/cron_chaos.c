@@ -6,7 +6,7 @@
 #include "sim/cluster.h"
 #include "sim/sim_net.h"
 
-#define SETTLE_MS (60 * 60 * 1000) /* what was caught up runs one after the other */
+#define SETTLE_MS (4 * 60 * 60 * 1000) /* what was caught up runs one after the other */
 
 /* Of the operator's own kind: drawn before the world begins, so that the jobs are the seed's whatever happens. */
 struct cluster *cluster_new_cron(uint64_t seed)
@@ -42,7 +42,7 @@ static void hurt(struct cluster *c)
                                                 CHAOS_CUT_AGENT,    CHAOS_MEMORY,      CHAOS_END_EXECUTOR, CHAOS_UNREGISTER,
                                                 CHAOS_STORE_STALLS, CHAOS_CUT_CRON,    CHAOS_STORE_FAILS};
     struct world *w = c->world;
-    uint64_t what = rng_below(&w->rng, 12);
+    uint64_t what = rng_below(&w->rng, 14);
     if ((w->faults.kinds & (1u << what)) == 0)
         return;
     if (what < 3)
@@ -53,6 +53,10 @@ static void hurt(struct cluster *c)
         sim_store_stall(sim_cron_store(c->cron), w->now_ms + world_draw(w, 100, 10000));
     else if (what < 6)
         (void)sim_cron_stop_one(c->cron); /* there may be none */
+    else if (what < 7)
+        (void)sim_cron_put_again(c->cron); /* cron may be down */
+    else if (what < 8)
+        sim_cron_set_calendar(c->cron, world_draw(w, 1, rng_below(&w->rng, 2) ? 400000 : 20000));
     else
         cluster_fault(c, elsewhere[rng_below(&w->rng, sizeof(elsewhere) / sizeof(elsewhere[0]))]);
 }

@@ -112,6 +112,7 @@ struct job_view { /* one job, its records in the order in which they were made *
     const struct sim_job *job;
     const struct cron_record *records;
     size_t count;
+    bool is_used_up; /* of a schedule with an end: all repeats */
 };
 
 /* The newest moment that is due at this time. */
@@ -141,7 +142,7 @@ static void check_moments(const struct job_view *v)
     struct sim_cron_asked asked = sim_cron_asked(v->cron, v->number);
     int64_t period_ms = v->job->period_s * 1000;
     /* Everything before it was first asked to end was decided before; nothing behind the end that was accepted. */
-    int64_t must = (asked.end_first_ms - 1 - SIM_JOBS_FIRST_MS) / period_ms + 1;
+    int64_t must = v->is_used_up ? 0 : (asked.end_first_ms - SIM_JOBS_FIRST_MS) / period_ms + 1;
     int64_t may = (asked.end_last_ms - SIM_JOBS_FIRST_MS) / period_ms + 1;
     if (asked.end_first_ms <= SIM_JOBS_FIRST_MS)
         return;
@@ -198,7 +199,7 @@ static void check_missed(const struct job_view *v, const struct cron_record *r)
     bool for_that = strncmp(r->reason, "missed", 6) == 0;
     if (last > r->created_ms)
         wrong(v, r, "is decided before it is due");
-    if (first < r->created_ms && !sim_cron_began_at(v->cron, v->number, r->created_ms) &&
+    if (first < r->created_ms && !sim_cron_may_be_late(v->cron, v->number, r->created_ms) &&
         !(v->job->missed == SIM_MISSED_RUN_ONCE && last == r->created_ms))
         wrong(v, r, "is decided late without a restart");
     if (r->is_skip && for_that && v->job->missed == SIM_MISSED_RUN_ONCE)
@@ -213,15 +214,31 @@ static void check_missed(const struct job_view *v, const struct cron_record *r)
 
 static void check_catch_up(const struct job_view *v)
 {
-    size_t runs = 0;
-    int64_t moments = 0;
-    for (size_t i = 0; i < v->count; i += decision_at(v, i, &runs, &moments)) {
-        const struct cron_record *r = &v->records[i];
-        (void)decision_at(v, i, &runs, &moments);
-        bool is_limited = moments > v->job->catch_up_limit;
-        if (moments > 0 && (int64_t)runs != (is_limited ? v->job->catch_up_limit : moments))
-            wrong(v, r, "begins a decision that catches up with too few or too many");
+    size_t runs = 0, n;
+    int64_t moments = 0, left = v->job->repeats > 0 ? v->job->repeats : INT64_MAX;
+    for (size_t i = 0; i < v->count; i += n) {
+        n = decision_at(v, i, &runs, &moments);
+        int64_t most = left < v->job->catch_up_limit ? left : v->job->catch_up_limit;
+        if (moments > 0 && (int64_t)runs != (moments > most ? most : moments))
+            wrong(v, &v->records[i], "begins a decision that catches up with too few or too many");
+        left -= (int64_t)runs;
     }
+}
+
+/* A decision uses one repeat, one that catches up as many as it runs. */
+static void check_repeats(struct job_view *v)
+{
+    int64_t used = 0, moments = 0;
+    size_t runs = 0, n;
+    for (size_t i = 0; i < v->count; i += n) {
+        n = decision_at(v, i, &runs, &moments);
+        bool catches_up = v->job->missed == SIM_MISSED_CATCH_UP && (moments > 1 || runs == 1);
+        used += moments == 0 ? 0 : catches_up ? (int64_t)runs : 1;
+    }
+    v->is_used_up = v->job->repeats > 0 && used >= v->job->repeats;
+    if (v->job->repeats > 0 && used > v->job->repeats)
+        world_violate(v->world, "cron", "%s was to be repeated %d times and was %lld times", v->job->id, v->job->repeats,
+                      (long long)used);
 }
 
 static bool was_alive(const struct cron_record *r, int64_t at_ms)
@@ -278,12 +295,13 @@ static void check_truth(const struct job_view *v, const struct cron_record *r)
         strstr(r->reason, "indices failed") != NULL && r->succeeded + r->failed != count)
         wrong(v, r, "has ended before all its indices");
     if (seen != NULL && strcmp(r->trigger, "SCHEDULE") == 0 &&
-        seen->launched_ms > r->created_ms + v->job->deadline_s * 1000 + LAUNCH_SLACK_MS)
+        seen->launched_ms > r->created_ms + v->job->deadline_s * 1000 + LAUNCH_SLACK_MS + sim_cron_calendar_ms(v->cron))
         wrong(v, r, "is launched behind its starting deadline");
 }
 
-static void check_job(const struct job_view *v)
+static void check_job(struct job_view *v)
 {
+    check_repeats(v);
     for (size_t i = 0; i < v->count && !v->world->is_broken; i++) {
         const struct cron_record *r = &v->records[i];
         if (r->ordinal != (int64_t)i + 1)

@@ -34,7 +34,7 @@ struct sim_cron {
     struct sim_jobs jobs;
     struct wanted wanted[SIM_JOBS_MAX];
     request_id next_request;
-    struct times starts;
+    struct times starts, sets; /* sets: of the calendar, to this */
     bool is_ending;
 };
 
@@ -50,11 +50,6 @@ static bool has(const struct times *t, int64_t at_ms)
         if (t->list[i] == at_ms)
             return true;
     return false;
-}
-
-static int64_t wall_ms(const struct sim_cron *s)
-{
-    return WORLD_WALL_MS + s->kit.node.world->now_ms;
 }
 
 /* -- the operator --------------------------------------------------------------------------------------------- */
@@ -112,7 +107,7 @@ static void ask(struct sim_cron *s, int job)
     char text[2048] = "";
     struct cron_request r = {.id = ++s->next_request, .job_id = j->id};
     w->request = r.id;
-    w->request_ms = wall_ms(s);
+    w->request_ms = sim_kit_wall_ms(&s->kit);
     if (w->wish == WISH_JOB) {
         r.type = CRON_CREATE_JOB;
         r.with_schedules = true;
@@ -159,6 +154,25 @@ bool sim_cron_stop_one(struct sim_cron *s)
     return true;
 }
 
+void sim_cron_set_calendar(struct sim_cron *s, int64_t ahead_ms)
+{
+    s->kit.calendar_ms += ahead_ms;
+    note(&s->sets, sim_kit_wall_ms(&s->kit));
+}
+
+bool sim_cron_put_again(struct sim_cron *s)
+{
+    int job = (int)rng_below(&s->kit.node.world->rng, (uint64_t)s->jobs.count);
+    if (!s->kit.node.is_up || s->is_ending || s->wanted[job].wish == WISH_JOB)
+        return false;
+    char text[2048];
+    struct cron_request r = {
+        .id = ++s->next_request, .type = CRON_PUT_JOB, .job_id = s->jobs.items[job].id, .with_schedules = true};
+    sim_job_write(&s->jobs, job, text, sizeof(text));
+    request(s, &r, text);
+    return true;
+}
+
 static void on_crashed(struct sim_kit *k)
 {
     struct sim_cron *s = (struct sim_cron *)k;
@@ -172,7 +186,7 @@ static void *new_core(struct sim_kit *k)
 {
     struct sim_cron *s = (struct sim_cron *)k;
     struct cron_config config = {.zones = s->zones, .history_count = 1000000, .seed = rng_next(&k->node.world->rng)};
-    note(&s->starts, wall_ms(s)); /* it is given what is stored at once */
+    note(&s->starts, sim_kit_wall_ms(&s->kit)); /* it is given what is stored at once */
     return cron_new(&config);
 }
 
@@ -286,7 +300,18 @@ struct sim_cron_asked sim_cron_asked(const struct sim_cron *s, int job)
     return s->wanted[job].asked;
 }
 
-bool sim_cron_began_at(const struct sim_cron *s, int job, int64_t at_ms)
+/* The core sees at the latest a minute later that its calendar was set. */
+#define CALENDAR_CHECK_MS 60000
+
+bool sim_cron_may_be_late(const struct sim_cron *s, int job, int64_t at_ms)
 {
+    for (int i = 0; i < s->sets.count; i++)
+        if (at_ms >= s->sets.list[i] && at_ms <= s->sets.list[i] + CALENDAR_CHECK_MS)
+            return true;
     return has(&s->starts, at_ms) || has(&s->wanted[job].puts, at_ms);
+}
+
+int64_t sim_cron_calendar_ms(const struct sim_cron *s)
+{
+    return s->kit.calendar_ms;
 }

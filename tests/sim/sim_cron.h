@@ -18,6 +18,10 @@ struct sim_store *sim_cron_store(struct sim_cron *s);
 void sim_cron_end_schedules(struct sim_cron *s);
 /* The operator stops a run that is under way, once. False: he knows of none. */
 bool sim_cron_stop_one(struct sim_cron *s);
+/* The operator puts a definition again that cron has: runs under way keep theirs, nothing is decided anew. */
+bool sim_cron_put_again(struct sim_cron *s);
+/* The calendar of its machine jumps ahead. */
+void sim_cron_set_calendar(struct sim_cron *s, int64_t ahead_ms);
 /* That was accepted, and nothing is left to do; else text says what is. */
 bool sim_cron_is_settled(const struct sim_cron *s, char text[256]);
 const char *sim_cron_framework_id(const struct sim_cron *s); /* NULL: never subscribed, or down */
@@ -30,5 +34,7 @@ struct sim_cron_asked {                /* of one job; 0: never */
     int64_t end_first_ms, end_last_ms; /* it was first asked to end the schedule, and when that was accepted */
 };
 struct sim_cron_asked sim_cron_asked(const struct sim_cron *s, int job);
-/* Did cron start at this time, or did somebody put the job? Only then may it decide what was due before. */
-bool sim_cron_began_at(const struct sim_cron *s, int job, int64_t wall_ms);
+/* Did cron start at this time, did somebody put the job, or was the calendar set? Only then may it decide what was due
+ * before. */
+bool sim_cron_may_be_late(const struct sim_cron *s, int job, int64_t wall_ms);
+int64_t sim_cron_calendar_ms(const struct sim_cron *s); /* what it is ahead by */

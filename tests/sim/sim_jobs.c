@@ -76,6 +76,11 @@ static void draw_work(struct sim_job *j, struct rng *r)
     j->work_max_ms = j->work_min_ms + ONE_OF(r, 10, 1000, 8000, 30000);
     j->fail_ppm = ONE_OF(r, 0, 0, 100000, 500000);
     j->max_run_s = ONE_OF(r, 10, 40, 120);
+    if (rng_below(r, 6) == 0) { /* so long that it outlives what the master waits for an agent */
+        j->work_min_ms = 100000;
+        j->work_max_ms = 150000;
+        j->max_run_s = 600;
+    }
     if (rng_below(r, 2) == 0) {
         j->retries = between(r, 1, 3);
         j->retry_delay_s = between(r, 0, 4);
@@ -87,6 +92,7 @@ static void draw_array(struct sim_job *j, struct rng *r)
     j->array_count = ONE_OF(r, 1, 2, 5, 12, 25);
     j->array_parallel = between(r, 1, 5);
     j->array_stops = rng_below(r, 2) == 0;
+    j->work_min_ms = ONE_OF(r, 0, 100, 2000);
     j->work_max_ms = j->work_min_ms + ONE_OF(r, 10, 1000, 4000);
 }
 
@@ -96,6 +102,7 @@ static void draw_schedule(struct sim_job *j, struct rng *r)
     j->catch_up_limit = ONE_OF(r, 1, 2, 5, 20);
     j->concurrency = (enum sim_concurrency)rng_below(r, 3);
     j->deadline_s = ONE_OF(r, 60, 60, 120, 900);
+    j->repeats = rng_below(r, 4) == 0 ? between(r, 1, 20) : 0;
 }
 
 void sim_jobs_draw(struct sim_jobs *jobs, struct rng *r)
@@ -156,13 +163,15 @@ void sim_job_write_schedule(const struct sim_job *j, bool is_enabled, char *out,
 {
     static const char *const missed[] = {"SKIP", "RUN_ONCE", "CATCH_UP"}, *const concurrency[] = {"ALLOW", "FORBID",
                                                                                                   "REPLACE"};
-    char first[TEXT_TIME_SIZE];
+    char first[TEXT_TIME_SIZE], repeats[16] = "";
+    if (j->repeats > 0)
+        (void)snprintf(repeats, sizeof(repeats), "%d", j->repeats); /* fits */
     text_format_time_ms(SIM_JOBS_FIRST_MS, first);
     out[0] = '\0';
     put(out, size,
-        "{\"id\":\"every\",\"interval\":\"R/%s/PT%dS\",\"enabled\":%s,\"missedPolicy\":\"%s\",\"catchUpLimit\":%d,"
+        "{\"id\":\"every\",\"interval\":\"R%s/%s/PT%dS\",\"enabled\":%s,\"missedPolicy\":\"%s\",\"catchUpLimit\":%d,"
         "\"concurrencyPolicy\":\"%s\",\"startingDeadlineSeconds\":%d}",
-        first, j->period_s, is_enabled ? "true" : "false", missed[j->missed], j->catch_up_limit,
+        repeats, first, j->period_s, is_enabled ? "true" : "false", missed[j->missed], j->catch_up_limit,
         concurrency[j->concurrency], j->deadline_s);
 }
 

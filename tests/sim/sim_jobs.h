@@ -20,6 +20,7 @@ enum sim_concurrency { SIM_ALLOW, SIM_FORBID, SIM_REPLACE };
 struct sim_job {
     char id[16];
     int period_s; /* of its schedule, 0: none */
+    int repeats;  /* 0: without end */
     enum sim_missed missed;
     int catch_up_limit;
     enum sim_concurrency concurrency;

@@ -275,7 +275,7 @@ void sim_kit_step(struct sim_kit *m, struct kit_event *in)
         return;
     struct world *w = m->node.world;
     in->now_ms = w->now_ms;
-    in->wall_ms = WORLD_WALL_MS + w->now_ms;
+    in->wall_ms = sim_kit_wall_ms(m);
     struct kit_effects out;
     (void)m->ops->step(m->core, in, &out); /* an error comes with a FATAL effect */
     m->ops->check(m->core);

@@ -35,7 +35,14 @@ struct sim_kit {
     struct sim_store *store;
     struct list orders;
     bool is_ordering, is_ending;
+    int64_t calendar_ms; /* what its calendar is ahead of the world's */
 };
+
+/* On its calendar. */
+static inline int64_t sim_kit_wall_ms(const struct sim_kit *k)
+{
+    return WORLD_WALL_MS + k->node.world->now_ms + k->calendar_ms;
+}
 
 void sim_kit_init(struct sim_kit *k, struct world *w, const char *name, struct sim_node *master,
                   const struct sim_kit_ops *ops);

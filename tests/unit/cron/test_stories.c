@@ -219,6 +219,27 @@ static void story__the_calendar_may_step(void **state)
     world_deinit(&w);
 }
 
+/* A request may come before the tick: what was due is decided all the same. */
+static void story__a_schedule_ends_behind_what_was_due(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_job(&w, "j", "", EVERY_MINUTE(""));
+    w.now_ms += 3 * MINUTE;
+    w.wall_ms += 3 * MINUTE;
+    world_call(&w, CRON_PUT_SCHEDULE, "j", "s", "{\"id\":\"s\",\"cron\":\"* * * * *\",\"enabled\":false}");
+    assert_int_equal(w.status, 200);
+    world_pass(&w, 3 * MINUTE);
+    world_flow(&w);
+    assert_int_equal(w.task_count, 1);
+    world_history(&w, "j");
+    assert_string_equal(world_at(&w, "runs.1.count"), "2");
+    assert_string_equal(world_at(&w, "runs.1.reason"), "missed: a later moment is due as well");
+    assert_int_equal(world_size_at(&w, "runs"), 2);
+    world_deinit(&w);
+}
+
 static void story__forbid_skips_and_replace_replaces(void **state)
 {
     (void)state;
@@ -785,6 +806,7 @@ int main(void)
         cmocka_unit_test(story__what_was_missed_may_run_once_or_be_caught_up),
         cmocka_unit_test(story__a_year_away_is_no_million_of_steps),
         cmocka_unit_test(story__the_calendar_may_step),
+        cmocka_unit_test(story__a_schedule_ends_behind_what_was_due),
         cmocka_unit_test(story__forbid_skips_and_replace_replaces),
         cmocka_unit_test(story__what_does_not_start_in_time_has_failed),
         cmocka_unit_test(story__restarts_are_new_tasks_of_the_same_run),
