@@ -120,7 +120,6 @@ static void story_crash_between_decision_and_disk__decided_once_all_the_same(voi
         must_settle(c, 60 * MINUTE);
         story_end(c);
     }
-    jobs.count = 0;
 }
 
 static void story_cut_off_past_the_deadline__does_not_start_any_more(void **state)
@@ -232,18 +231,25 @@ static void story_everything_restarts__an_array_runs_each_index_once(void **stat
     end(c);
 }
 
+static int forget_jobs(void **state)
+{
+    (void)state;
+    jobs.count = 0;
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(story_outage__moments_are_missed_as_each_job_wants),
-        cmocka_unit_test(story_outage_past_the_deadline__is_skipped_or_made_up_for),
-        cmocka_unit_test(story_crash_between_decision_and_disk__decided_once_all_the_same),
-        cmocka_unit_test(story_cut_off_past_the_deadline__does_not_start_any_more),
-        cmocka_unit_test(story_partition__what_is_forbidden_waits_for_the_unreachable_one),
-        cmocka_unit_test(story_replace__starts_when_the_old_one_has_ended),
-        cmocka_unit_test(story_agent_gone_while_launching__is_not_tried_without_a_retry),
-        cmocka_unit_test(story_crash_around_the_end_of_parents__children_run_once),
-        cmocka_unit_test(story_everything_restarts__an_array_runs_each_index_once),
+        cmocka_unit_test_setup(story_outage__moments_are_missed_as_each_job_wants, forget_jobs),
+        cmocka_unit_test_setup(story_outage_past_the_deadline__is_skipped_or_made_up_for, forget_jobs),
+        cmocka_unit_test_setup(story_crash_between_decision_and_disk__decided_once_all_the_same, forget_jobs),
+        cmocka_unit_test_setup(story_cut_off_past_the_deadline__does_not_start_any_more, forget_jobs),
+        cmocka_unit_test_setup(story_partition__what_is_forbidden_waits_for_the_unreachable_one, forget_jobs),
+        cmocka_unit_test_setup(story_replace__starts_when_the_old_one_has_ended, forget_jobs),
+        cmocka_unit_test_setup(story_agent_gone_while_launching__is_not_tried_without_a_retry, forget_jobs),
+        cmocka_unit_test_setup(story_crash_around_the_end_of_parents__children_run_once, forget_jobs),
+        cmocka_unit_test_setup(story_everything_restarts__an_array_runs_each_index_once, forget_jobs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
