@@ -56,6 +56,7 @@ static void test_pattern__matches_the_whole_text(void **state)
         {".", "\xff", true},
         {"[\xc3\xa9-\xc3\xbc\xc3\xb6x\xc3\xa0]+", "\xc3\xa0\xc3\xb6\xc3\xbcx", true}, /* ranges that overlap */
         {"[\xc3\xa9-\xc3\xbc\xc3\xb6x\xc3\xa0]+", "\xc3\xa1", false},
+        {"[\xc3\xa0-\xc3\xbf\xc3\xa5]", "\xc3\xa9", true}, /* one inside another */
         {"[^\xc3\xa9]", "\xc3\xaa", true},
         {"[^\xc3\xa9]", "\xc3\xa9", false},
         {"[a-\xc3\xa9]", "\x7f", true},
