@@ -184,7 +184,9 @@ static uint32_t parse_hex(struct parser *p)
     p->at += braces;
     for (; hex_digit(*p->at) >= 0 && n < (braces ? 6 : 2); n++)
         point = point * 16 + (uint32_t)hex_digit(*p->at++);
-    if (n == 0 || (!braces && n != 2) || (braces && *p->at++ != '}') || point > POINT_MAX)
+    bool is_ended = !braces || *p->at == '}';
+    p->at += braces && is_ended;
+    if (n == 0 || (!braces && n != 2) || !is_ended || point > POINT_MAX)
         (void)fail(p, "\\x without a code");
     return point;
 }

@@ -4,29 +4,28 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "common/base/buf.h"
 
-/* Behind a [ that begins a class: the length up to its end, 0: it is not for us. The class as a whole means the same to
- * both, as long as nothing in it is a class of its own or an operator. An unended one is for the engine to refuse. */
-static size_t measure_class(const char *p, struct err *err)
+/* Behind a [ that begins a class: the length up to its end, -EINVAL: it is not for us. The class as a whole means the same
+ * to both, as long as nothing in it is a class of its own or an operator. An unended one is for the engine to refuse. */
+static ssize_t measure_class(const char *p, struct err *err)
 {
     const char *at = p + (p[0] == '^');
     for (bool first = true; *at != '\0' && (*at != ']' || first); first = false, at++) {
         if (*at == '\\' && at[1] != '\0') {
             at++;
         } else if (*at == '[' && at[1] != ':') {
-            (void)err_set(err, -EINVAL, "regular expression: a class inside a class is not supported");
-            return 0;
+            return err_set(err, -EINVAL, "regular expression: a class inside a class is not supported");
         } else if (*at == '[') {
             const char *end = strstr(at, ":]");
             at = end ? end + 1 : at;
         } else if (*at == '&' && at[1] == '&') {
-            (void)err_set(err, -EINVAL, "regular expression: && in a class is not supported");
-            return 0;
+            return err_set(err, -EINVAL, "regular expression: && in a class is not supported");
         }
     }
-    return (size_t)(at - p) + (*at == ']');
+    return at - p + (*at == ']');
 }
 
 /* (?<name>...) is (?P<name>...) to the engine; (?<= and (?<! look behind, which it refuses. */
@@ -44,10 +43,10 @@ static int translate(const char *p, struct buf *out, struct err *err)
         if (p[0] == '\\' && p[1] != '\0') {
             n = 2;
         } else if (p[0] == '[') {
-            n = measure_class(p + 1, err);
-            if (n == 0)
+            ssize_t behind = measure_class(p + 1, err);
+            if (behind < 0)
                 return -EINVAL;
-            n++;
+            n = 1 + (size_t)behind;
         } else if (is_named_group(p)) {
             (void)buf_append_str(out, "(?P"); /* bounded below */
             p += 2;
