@@ -186,6 +186,11 @@ size_t sim_agents_registered(const struct sim_agents *s)
     return s->registered;
 }
 
+void sim_agents_hold(struct sim_agents *s, bool hold)
+{
+    s->config.hold = hold;
+}
+
 void bench_set_scalar(Mesos__V1__Value__Scalar *scalar, Mesos__V1__Resource *r, const char *name, double value)
 {
     mesos__v1__value__scalar__init(scalar);
@@ -215,7 +220,7 @@ static void send_register(struct sim_agent *a)
     Mesos__V1__AgentInfo info = MESOS__V1__AGENT_INFO__INIT;
     Mesos__V1__Value__Scalar scalars[3];
     Mesos__V1__Resource resources[3], *list[3] = {&resources[0], &resources[1], &resources[2]};
-    bench_set_scalar(&scalars[0], &resources[0], "cpus", 8);
+    bench_set_scalar(&scalars[0], &resources[0], "cpus", a->all->config.cpus > 0 ? a->all->config.cpus : 8);
     bench_set_scalar(&scalars[1], &resources[1], "mem", 16384);
     bench_set_scalar(&scalars[2], &resources[2], "disk", 100000);
     char host[32];

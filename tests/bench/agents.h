@@ -32,6 +32,7 @@ struct sim_agents_config {
     struct loop *loop;
     uint16_t port; /* of the master */
     size_t count;
+    double cpus; /* of each agent; 0: 8 */
     bool hold;
     void (*registered)(void *ctx); /* all of them */
     void (*task)(void *ctx);       /* one arrived; may be NULL */
@@ -39,6 +40,8 @@ struct sim_agents_config {
 };
 struct sim_agents *sim_agents_new(const struct sim_agents_config *config);
 size_t sim_agents_registered(const struct sim_agents *s);
+/* Of tasks whose TASK_RUNNING is acknowledged from now on. */
+void sim_agents_hold(struct sim_agents *s, bool hold);
 
 /* r becomes name:value; scalar is a part of it. */
 void bench_set_scalar(Mesos__V1__Value__Scalar *scalar, Mesos__V1__Resource *r, const char *name, double value);

@@ -4,7 +4,11 @@
  * once the first is acknowledged.
  *
  * Three parts: registration of all agents; a burst of 1,000 tasks on the idle cluster (latency from the ACCEPT to its
- * TASK_RUNNING); and a run of --tasks as fast as offers come (throughput). Prints a table and `figure NAME VALUE UNIT`. */
+ * TASK_RUNNING); and a run of --tasks as fast as offers come (throughput). Prints a table and `figure NAME VALUE UNIT`.
+ *
+ * With --read the tasks of the run stay, and three more parts follow: each large question asked of the idle master
+ * (median of --rounds); then, --rounds times, a burst and a run of --churn tasks that end at once, alone and while
+ * --pollers clients ask for GET_TASKS, or for /state, in a loop. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,10 +26,13 @@
 #include "common/wire/codec.h"
 #include "mesos/v1/scheduler.pb-c.h"
 #include "tests/bench/agents.h"
+#include "tests/bench/read/reader.h"
 
 #define BURST_TASKS 1000
 #define TASK_CPUS 0.1
 #define TASK_MEM 32.0
+#define ROUNDS_MAX 15
+#define POLLED_MAX 2
 
 struct offer {
     char *id, *agent;
@@ -37,8 +44,9 @@ enum phase { PHASE_REGISTER, PHASE_BURST, PHASE_RUN, PHASE_DONE };
 struct bench {
     /* options */
     char *program, *dir;
-    int64_t agents, tasks, per_accept, timeout_ms;
-    bool hold;
+    int64_t agents, tasks, per_accept, timeout_ms, pollers, rounds, churn;
+    double agent_cpus;
+    bool hold, read;
 
     struct loop *loop;
     struct bench_process master;
@@ -63,6 +71,13 @@ struct bench {
     int64_t phase_begin_us, phase_cpu_us, run_us, run_cpu_us;
     int64_t rss_before_kb, rss_after_kb;
     struct arena *arena;
+
+    /* --read */
+    int64_t base;         /* first task of the present burst */
+    size_t round, polled; /* polled: 0 alone, else who is asked in the loop */
+    struct reader_pollers *readers;
+    double rates[POLLED_MAX + 1][ROUNDS_MAX], bursts[POLLED_MAX + 1][ROUNDS_MAX], answer_ms[POLLED_MAX + 1][ROUNDS_MAX],
+        answer_rates[POLLED_MAX + 1][ROUNDS_MAX];
 };
 
 /* -- the framework -------------------------------------------------------------------------------------------------------
@@ -277,6 +292,109 @@ static void report(struct bench *b)
            per_task_bytes);
 }
 
+/* -- reading ------------------------------------------------------------------------------------------------------------
+ */
+
+static const size_t polled_questions[POLLED_MAX] = {0, 5};
+
+static int compare_double(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *values, size_t n)
+{
+    qsort(values, n, sizeof(*values), compare_double);
+    return values[n / 2];
+}
+
+static void ask_all(struct bench *b)
+{
+    printf("\nreading, %" PRId64 " tasks, the master idle, medians of %" PRId64 "\n\n", b->launched, b->rounds);
+    for (size_t i = 0; i < READER_QUESTIONS; i++) {
+        double ms[ROUNDS_MAX];
+        uint64_t bytes = 0;
+        int64_t cpu = bench_cpu_us(&b->master);
+        for (int64_t k = 0; k < b->rounds; k++)
+            ms[k] = (double)reader_ask_us(b->master.port, &reader_questions[i], &bytes) / 1000;
+        double cpu_ms = (double)(bench_cpu_us(&b->master) - cpu) / 1000 / (double)b->rounds,
+               mid = median(ms, (size_t)b->rounds);
+        printf("  %-20s %8.1f ms, master CPU %6.0f ms, %6.1f MB\n", reader_questions[i].name, mid, cpu_ms,
+               (double)bytes / 1e6);
+        printf("figure read_%s %.2f ms\n", reader_questions[i].name, mid);
+    }
+    (void)fflush(stdout);
+}
+
+static void begin_round(struct bench *b)
+{
+    b->base = b->launched;
+    if (b->polled > 0)
+        b->readers =
+            reader_pollers_start(b->master.port, &reader_questions[polled_questions[b->polled - 1]], (size_t)b->pollers);
+    begin_phase(b, PHASE_BURST, b->launched + BURST_TASKS);
+}
+
+static void end_round(struct bench *b)
+{
+    double seconds = (double)(bench_now_us() - b->phase_begin_us) / 1e6;
+    b->rates[b->polled][b->round] = (double)b->churn / seconds;
+    b->bursts[b->polled][b->round] = percentile_ms(b->latency_us, b->base, b->base + BURST_TASKS, 99);
+    if (b->readers != NULL) {
+        uint64_t answers;
+        b->readers = reader_pollers_stop(b->readers, &answers, &b->answer_ms[b->polled][b->round]);
+        b->answer_rates[b->polled][b->round] = (double)answers;
+    }
+    if (++b->polled > POLLED_MAX) {
+        b->polled = 0;
+        b->round++;
+    }
+}
+
+static void report_reading(struct bench *b)
+{
+    size_t n = (size_t)b->rounds;
+    double alone = median(b->rates[0], n);
+    printf("\nlaunching %" PRId64 " tasks beside them, medians of %zu\n\n", b->churn, n);
+    printf("  alone                %8.0f /s, burst p99 %7.1f ms\n", alone, median(b->bursts[0], n));
+    printf("figure read_launch_alone %.0f 1/s\n", alone);
+    for (size_t i = 1; i <= POLLED_MAX; i++) {
+        const char *name = reader_questions[polled_questions[i - 1]].name;
+        double rate = median(b->rates[i], n);
+        printf("  %" PRId64 " polling %-10s %8.0f /s, burst p99 %7.1f ms, ratio %.3f; %.0f answers, mean %.0f ms\n",
+               b->pollers, name, rate, median(b->bursts[i], n), rate / alone, median(b->answer_rates[i], n),
+               median(b->answer_ms[i], n));
+        printf("figure read_launch_beside_%s %.0f 1/s\nfigure read_ratio_beside_%s %.3f -\n", name, rate, name,
+               rate / alone);
+    }
+    printf("  master RSS           %8.1f MB, highest %.1f MB\n", (double)bench_memory_kb(&b->master, "VmRSS") / 1024,
+           (double)bench_memory_kb(&b->master, "VmHWM") / 1024);
+}
+
+/* The run is over: what comes next? */
+static void go_on(struct bench *b)
+{
+    if (!b->read) {
+        b->phase = PHASE_DONE;
+        loop_stop(b->loop);
+        return;
+    }
+    if (b->base == 0) {
+        report(b);
+        ask_all(b);
+        sim_agents_hold(b->sim, false);
+    } else {
+        end_round(b);
+    }
+    if (b->round < (size_t)b->rounds) {
+        begin_round(b);
+    } else {
+        b->phase = PHASE_DONE;
+        loop_stop(b->loop);
+    }
+}
+
 static void task_is_running(struct bench *b, const char *task)
 {
     uint64_t number = strtoull(task + 1, NULL, 10);
@@ -286,13 +404,12 @@ static void task_is_running(struct bench *b, const char *task)
     if (++b->running != b->target)
         return;
     if (b->phase == PHASE_BURST) {
-        begin_phase(b, PHASE_RUN, BURST_TASKS + b->tasks);
+        begin_phase(b, PHASE_RUN, b->target + (b->base == 0 ? b->tasks : b->churn));
     } else if (b->phase == PHASE_RUN) {
         b->run_us = bench_now_us() - b->phase_begin_us;
         b->run_cpu_us = bench_cpu_us(&b->master) - b->phase_cpu_us;
         b->rss_after_kb = bench_memory_kb(&b->master, "VmRSS");
-        b->phase = PHASE_DONE;
-        loop_stop(b->loop);
+        go_on(b);
     }
 }
 
@@ -426,6 +543,11 @@ static const struct option_def options[] = {
     {"agents", OPTION_INT, offsetof(struct bench, agents), "1000", "simulated agents", 0, 1, 18000},
     {"tasks", OPTION_INT, offsetof(struct bench, tasks), "100000", "tasks after the burst", 0, 1, 5000000},
     {"per_accept", OPTION_INT, offsetof(struct bench, per_accept), "20", "tasks in one ACCEPT", 0, 1, 80},
+    {"agent_cpus", OPTION_DOUBLE, offsetof(struct bench, agent_cpus), "8", "CPUs of an agent; a task takes 0.1", 0, 0, 0},
+    {"read", OPTION_BOOL, offsetof(struct bench, read), "false", "then read the state, alone and beside launches", 0, 0, 0},
+    {"pollers", OPTION_INT, offsetof(struct bench, pollers), "5", "clients that read in a loop", 0, 1, 16},
+    {"rounds", OPTION_INT, offsetof(struct bench, rounds), "3", "of which the medians are", 0, 1, ROUNDS_MAX},
+    {"churn", OPTION_INT, offsetof(struct bench, churn), "60000", "tasks of a run beside readers", 0, 1, 1000000},
     {"hold", OPTION_BOOL, offsetof(struct bench, hold), "false", "keep tasks running (memory per task)", 0, 0, 0},
     {"timeout", OPTION_DURATION, offsetof(struct bench, timeout_ms), "120secs", "limit of the whole run", 0, 0, 0},
 };
@@ -449,8 +571,9 @@ int main(int argc, char **argv)
     b->arena = arena_new(0);
     buf_init(&b->call_out, 256u << 20);
     recordio_reader_init(&b->records, 64u << 20);
-    b->sent_us = xcalloc((size_t)(b->tasks + BURST_TASKS), sizeof(int64_t));
-    b->latency_us = xcalloc((size_t)(b->tasks + BURST_TASKS), sizeof(int64_t));
+    int64_t all = b->tasks + BURST_TASKS + (b->read ? b->rounds * (POLLED_MAX + 1) * (b->churn + BURST_TASKS) : 0);
+    b->sent_us = xcalloc((size_t)all, sizeof(int64_t));
+    b->latency_us = xcalloc((size_t)all, sizeof(int64_t));
     b->call_fd = -1;
     char work[4096];
     CHECK(snprintf(work, sizeof(work), "%s/master", b->dir) < (int)sizeof(work));
@@ -461,13 +584,17 @@ int main(int argc, char **argv)
     b->sim = sim_agents_new(&(struct sim_agents_config){.loop = b->loop,
                                                         .port = b->master.port,
                                                         .count = (size_t)b->agents,
-                                                        .hold = b->hold,
+                                                        .cpus = b->agent_cpus,
+                                                        .hold = b->hold || b->read,
                                                         .registered = agents_are_registered,
                                                         .ctx = b});
     struct loop_idle *idle = loop_before_sleep_add(b->loop, before_sleep, b);
     loop_run(b->loop);
     (void)loop_before_sleep_remove(idle);
-    report(b);
+    if (b->read)
+        report_reading(b);
+    else
+        report(b);
     bench_stop(&b->master);
     return b->refusals > 0;
 }
