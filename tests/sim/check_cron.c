@@ -165,7 +165,7 @@ static void on_launch(struct books *b, const struct sim_node *node, const Mesos_
     struct cron_seen_run *r = map_get(&b->runs, run_id);
     if (r == NULL)
         r = new_run(b, run_id, job, info);
-    if (due != NULL)
+    if (due != NULL && !b->jobs.items[job].comes_and_goes)
         check_moment(b, r, job_id, due);
     if (map_get(&b->tasks, info->task_id->value) != NULL) {
         world_violate(b->world, "cron", "%s is launched twice", info->task_id->value);

@@ -42,7 +42,7 @@ static void hurt(struct cluster *c)
                                                 CHAOS_CUT_AGENT,    CHAOS_MEMORY,      CHAOS_END_EXECUTOR, CHAOS_UNREGISTER,
                                                 CHAOS_STORE_STALLS, CHAOS_CUT_CRON,    CHAOS_STORE_FAILS};
     struct world *w = c->world;
-    uint64_t what = rng_below(&w->rng, 14);
+    uint64_t what = rng_below(&w->rng, 15);
     if ((w->faults.kinds & (1u << what)) == 0)
         return;
     if (what < 3)
@@ -57,6 +57,8 @@ static void hurt(struct cluster *c)
         (void)sim_cron_put_again(c->cron); /* cron may be down */
     else if (what < 8)
         sim_cron_set_calendar(c->cron, world_draw(w, 1, rng_below(&w->rng, 2) ? 400000 : 20000));
+    else if (what < 9)
+        (void)sim_cron_remove_one(c->cron); /* there may be none */
     else
         cluster_fault(c, elsewhere[rng_below(&w->rng, sizeof(elsewhere) / sizeof(elsewhere[0]))]);
 }

@@ -99,6 +99,8 @@ static void check_presence(struct sim_cron *s, const struct cron_records *all, i
             return;
         last_ms = p->completed_ms > last_ms ? p->completed_ms : last_ms;
     }
+    if (j->comes_and_goes)
+        return; /* its history has gone with it */
     struct sim_cron_asked asked = sim_cron_asked(s, child);
     if (last_ms > asked.created_ms && record_in(all, child, graph, &times) == NULL)
         world_violate(sim_cron_node(s)->world, "cron", "%s has no record in graph %s, whose parents have ended", j->id,

@@ -157,6 +157,7 @@ bool sim_cron_stop_one(struct sim_cron *s)
 void sim_cron_set_calendar(struct sim_cron *s, int64_t ahead_ms)
 {
     s->kit.calendar_ms += ahead_ms;
+    world_log(s->kit.node.world, s->kit.node.name, "its calendar jumps ahead by %lld ms", (long long)ahead_ms);
     note(&s->sets, sim_kit_wall_ms(&s->kit));
 }
 
@@ -168,8 +169,24 @@ bool sim_cron_put_again(struct sim_cron *s)
     char text[2048];
     struct cron_request r = {
         .id = ++s->next_request, .type = CRON_PUT_JOB, .job_id = s->jobs.items[job].id, .with_schedules = true};
+    world_log(s->kit.node.world, s->kit.node.name, "%s is put again", r.job_id);
     sim_job_write(&s->jobs, job, text, sizeof(text));
     request(s, &r, text);
+    return true;
+}
+
+bool sim_cron_remove_one(struct sim_cron *s)
+{
+    int job = 0;
+    while (job < s->jobs.count && !s->jobs.items[job].comes_and_goes)
+        job++;
+    if (job == s->jobs.count || !s->kit.node.is_up || s->is_ending || s->wanted[job].wish != WISH_NONE)
+        return false;
+    struct cron_request r = {
+        .id = ++s->next_request, .type = CRON_DELETE_JOB, .job_id = s->jobs.items[job].id, .stop_runs = true};
+    world_log(s->kit.node.world, s->kit.node.name, "%s is to be removed", r.job_id);
+    s->wanted[job].wish = WISH_JOB; /* whether it goes or not: it is there in the end */
+    request(s, &r, "");
     return true;
 }
 

@@ -20,6 +20,8 @@ void sim_cron_end_schedules(struct sim_cron *s);
 bool sim_cron_stop_one(struct sim_cron *s);
 /* The operator puts a definition again that cron has: runs under way keep theirs, nothing is decided anew. */
 bool sim_cron_put_again(struct sim_cron *s);
+/* The operator removes a job that comes and goes, with its runs, and makes it again. False: there is none. */
+bool sim_cron_remove_one(struct sim_cron *s);
 /* The calendar of its machine jumps ahead. */
 void sim_cron_set_calendar(struct sim_cron *s, int64_t ahead_ms);
 /* That was accepted, and nothing is left to do; else text says what is. */

@@ -105,6 +105,15 @@ static void draw_schedule(struct sim_job *j, struct rng *r)
     j->repeats = rng_below(r, 4) == 0 ? between(r, 1, 20) : 0;
 }
 
+static bool has_children(const struct sim_jobs *jobs, int job)
+{
+    for (int i = 0; i < jobs->count; i++)
+        for (int k = 0; k < jobs->items[i].parent_count; k++)
+            if (jobs->items[i].parents[k] == job)
+                return true;
+    return false;
+}
+
 void sim_jobs_draw(struct sim_jobs *jobs, struct rng *r)
 {
     char id[16];
@@ -128,6 +137,8 @@ void sim_jobs_draw(struct sim_jobs *jobs, struct rng *r)
         if (rng_below(r, 4) == 0)
             draw_array(j, r);
     }
+    for (int i = 0; i < jobs->count; i++)
+        jobs->items[i].comes_and_goes = !has_children(jobs, i) && rng_below(r, 8) == 0;
     for (int i = 0; i < by_hand; i++) {
         (void)snprintf(id, sizeof(id), "h%d", i); /* fits */
         struct sim_job *j = add(jobs, id);

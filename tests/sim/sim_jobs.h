@@ -33,6 +33,7 @@ struct sim_job {
     int parents[SIM_JOB_PARENTS_MAX], parent_count;
     bool on_completion; /* starts also when parents failed */
     int runs_by_hand;
+    bool comes_and_goes; /* is removed with its history and made again: a moment may be run by both */
 };
 
 struct sim_jobs {
