@@ -6,7 +6,7 @@
 #include "sim/cluster.h"
 #include "sim/sim_net.h"
 
-#define SETTLE_MS (4 * 60 * 60 * 1000) /* what was caught up runs one after the other */
+#define SETTLE_MS (24 * 60 * 60 * 1000) /* what was caught up runs one after the other */
 
 /* Of the operator's own kind: drawn before the world begins, so that the jobs are the seed's whatever happens. */
 struct cluster *cluster_new_cron(uint64_t seed)
