@@ -6,6 +6,8 @@
 #include "common/base/check.h"
 #include "master/snapshot.h"
 
+#define SMALL_MAX 500
+
 void master_each_task(const struct master_framework *f, enum master_task_set which,
                       void (*fn)(void *ctx, const struct master_task *t), void *ctx)
 {
@@ -16,6 +18,16 @@ void master_each_task(const struct master_framework *f, enum master_task_set whi
     }
     for (const struct master_task *t = which == MASTER_TASKS_LIVE ? f->tasks : f->unreachable; t != NULL; t = t->hh.next)
         fn(ctx, t);
+}
+
+bool master_is_small(const struct master *m)
+{
+    size_t count = HASH_COUNT(m->agents) * 2; /* an agent takes about as long as two tasks */
+    const struct master_framework *tables[] = {m->frameworks, m->completed_frameworks};
+    for (size_t i = 0; i < 2; i++)
+        for (const struct master_framework *f = tables[i]; f != NULL && count <= SMALL_MAX; f = f->hh.next)
+            count += 1 + HASH_COUNT(f->tasks) + HASH_COUNT(f->unreachable) + f->completed_count;
+    return count <= SMALL_MAX;
 }
 
 static void each_of_all(const struct master_view *v, enum master_task_set which,
@@ -41,47 +53,58 @@ static const struct section {
 
 /* -- JSON ------------------------------------------------------------------------------------------------------- */
 
-struct json_walk {
+static void write_task(const Mesos__V1__Task *task, struct json_writer *w)
+{
+    wire_to_json(&task->base, w);
+}
+
+struct walk {
     const struct master_view *view;
-    struct json_writer *w;
     struct arena *arena;
+    struct master_picture *picture;
+    unsigned number; /* of the field, in protobuf */
+    size_t size;
 };
 
-static void write_task(void *ctx, const struct master_task *t)
+static bool sees(const struct walk *walk, const struct master_task *t)
 {
-    struct json_walk *walk = ctx;
     arena_reset(walk->arena);
-    if (!master_sees_task(walk->view, t, walk->arena))
-        return;
-    wire_to_json(&master_snapshot_task(t, walk->arena)->base, walk->w);
+    return master_sees_task(walk->view, t, walk->arena);
 }
 
-static void write_tasks(const struct master_view *v, struct arena *arena, struct json_writer *w)
+static void add_task(void *ctx, const struct master_task *t)
 {
-    json_begin_object(w);
+    struct walk *walk = ctx;
+    if (sees(walk, t))
+        master_picture_add_task(walk->picture, t);
+}
+
+static void write_tasks(const struct master_view *v, struct arena *arena, struct master_picture *p)
+{
+    struct walk walk = {.view = v, .arena = arena, .picture = p};
+    json_begin_object(&p->w);
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        struct json_walk walk = {.view = v, .w = w, .arena = arena};
-        json_put_key(w, sections[i].name);
-        json_begin_array(w);
-        each_of_all(v, sections[i].which, write_task, &walk);
-        json_end_array(w);
+        json_put_key(&p->w, sections[i].name);
+        json_begin_array(&p->w);
+        each_of_all(v, sections[i].which, add_task, &walk);
+        json_end_array(&p->w);
     }
-    json_end_object(w);
+    json_end_object(&p->w);
 }
 
-static void write_state(const struct master_view *v, struct arena *arena, struct json_writer *w)
+static void write_state(const struct master_view *v, struct arena *arena, struct master_picture *p)
 {
-    json_begin_object(w);
-    json_put_key(w, "get_tasks");
-    write_tasks(v, arena, w);
+    json_begin_object(&p->w);
+    json_put_key(&p->w, "get_tasks");
+    write_tasks(v, arena, p);
     arena_reset(arena);
-    json_put_key(w, "get_executors");
-    wire_to_json(&master_snapshot_executors(v, arena)->base, w);
-    json_put_key(w, "get_frameworks");
-    wire_to_json(&master_snapshot_frameworks(v, arena)->base, w);
-    json_put_key(w, "get_agents");
-    wire_to_json(&master_snapshot_agents(v->m, arena)->base, w);
-    json_end_object(w);
+    json_put_key(&p->w, "get_executors");
+    wire_to_json(&master_snapshot_executors(v, arena)->base, &p->w);
+    json_put_key(&p->w, "get_frameworks");
+    wire_to_json(&master_snapshot_frameworks(v, arena)->base, &p->w);
+    json_put_key(&p->w, "get_agents");
+    wire_to_json(&master_snapshot_agents(v->m, arena)->base, &p->w);
+    json_end_object(&p->w);
 }
 
 /* -- protobuf ---------------------------------------------------------------------------------------------------- */
@@ -96,133 +119,157 @@ static void put_varint(struct buf *out, uint64_t v)
     (void)buf_append(out, bytes, n); /* a full buffer is seen at the end */
 }
 
+static size_t varint_size(uint64_t v)
+{
+    size_t n = 1;
+    for (; v >= 0x80; v >>= 7)
+        n++;
+    return n;
+}
+
 static void put_tag(struct buf *out, unsigned number, unsigned wire_type)
 {
     put_varint(out, number << 3 | wire_type);
 }
 
-static void put_message(struct buf *out, unsigned number, const ProtobufCMessage *message)
+static void put_head(struct buf *out, unsigned number, size_t size)
 {
     put_tag(out, number, 2);
-    put_varint(out, protobuf_c_message_get_packed_size(message));
-    (void)wire_encode(WIRE_PROTOBUF, message, out); /* a full buffer is seen at the end */
+    put_varint(out, size);
 }
 
-static void put_bytes(struct buf *out, unsigned number, struct buf *inner)
+/* Of a field whose number is below 16. */
+static size_t field_size(size_t size)
 {
-    put_tag(out, number, 2);
-    put_varint(out, buf_len(inner));
-    (void)buf_append(out, buf_data(inner), buf_len(inner)); /* as above */
-    out->overflowed = out->overflowed || inner->overflowed;
-    buf_deinit(inner);
+    return 1 + varint_size(size) + size;
 }
 
-struct pack_walk {
-    const struct master_view *view;
-    struct buf *out;
-    struct arena *arena;
-    unsigned number;
-};
+static void measure_task(void *ctx, const struct master_task *t)
+{
+    struct walk *walk = ctx;
+    if (sees(walk, t))
+        walk->size += master_picture_packed_size(walk->number, t);
+}
 
 static void pack_task(void *ctx, const struct master_task *t)
 {
-    struct pack_walk *walk = ctx;
-    arena_reset(walk->arena);
-    if (!master_sees_task(walk->view, t, walk->arena))
-        return;
-    put_message(walk->out, walk->number, &master_snapshot_task(t, walk->arena)->base);
+    struct walk *walk = ctx;
+    if (sees(walk, t))
+        master_picture_pack_task(walk->picture, walk->number, t);
 }
 
-static void pack_tasks(const struct master_view *v, struct arena *arena, struct buf *out)
+static size_t walk_sections(const struct master_view *v, struct arena *arena, struct master_picture *p,
+                            void (*fn)(void *ctx, const struct master_task *t))
 {
+    struct walk walk = {.view = v, .arena = arena, .picture = p};
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
-        struct pack_walk walk = {.view = v, .out = out, .arena = arena, .number = sections[i].number};
-        each_of_all(v, sections[i].which, pack_task, &walk);
+        walk.number = sections[i].number;
+        each_of_all(v, sections[i].which, fn, &walk);
     }
+    return walk.size;
 }
 
-static void pack_state(const struct master_view *v, struct arena *arena, struct buf *out)
+/* The parts of GetState behind its tasks, built before the length of the whole is written. */
+struct rest {
+    size_t tasks_size;
+    const ProtobufCMessage *parts[3];
+    size_t sizes[3];
+};
+
+static size_t measure_state(const struct master_view *v, struct arena *scratch, struct arena *arena, struct rest *r)
 {
-    struct buf tasks;
-    buf_init(&tasks, out->bytes_max);
-    pack_tasks(v, arena, &tasks);
-    put_bytes(out, 1, &tasks);
-    arena_reset(arena);
-    put_message(out, 2, &master_snapshot_executors(v, arena)->base);
-    put_message(out, 3, &master_snapshot_frameworks(v, arena)->base);
-    put_message(out, 4, &master_snapshot_agents(v->m, arena)->base);
+    r->tasks_size = walk_sections(v, scratch, NULL, measure_task);
+    r->parts[0] = &master_snapshot_executors(v, arena)->base;
+    r->parts[1] = &master_snapshot_frameworks(v, arena)->base;
+    r->parts[2] = &master_snapshot_agents(v->m, arena)->base;
+    size_t size = field_size(r->tasks_size);
+    for (size_t i = 0; i < 3; i++) {
+        r->sizes[i] = protobuf_c_message_get_packed_size(r->parts[i]);
+        size += field_size(r->sizes[i]);
+    }
+    return size;
+}
+
+static void pack_state(const struct master_view *v, struct arena *scratch, const struct rest *r, struct master_picture *p)
+{
+    put_head(&p->frame, 1, r->tasks_size);
+    (void)walk_sections(v, scratch, p, pack_task); /* as measured */
+    for (size_t i = 0; i < 3; i++) {
+        put_head(&p->frame, (unsigned)i + 2, r->sizes[i]);
+        (void)wire_encode(WIRE_PROTOBUF, r->parts[i], &p->frame); /* a full buffer is seen at the end */
+    }
 }
 
 /* -- answers ---------------------------------------------------------------------------------------------------- */
 
-int master_answer_tasks(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out)
+int master_answer_tasks(const struct master_view *v, enum wire_format format, struct arena *arena, struct master_picture *p)
 {
+    master_picture_init(p, write_task);
     if (format == WIRE_JSON) {
-        struct json_writer w;
-        json_writer_init(&w, out);
-        json_begin_object(&w);
-        json_kv_string(&w, "type", "GET_TASKS");
-        json_put_key(&w, "get_tasks");
-        write_tasks(v, arena, &w);
-        json_end_object(&w);
+        json_begin_object(&p->w);
+        json_kv_string(&p->w, "type", "GET_TASKS");
+        json_put_key(&p->w, "get_tasks");
+        write_tasks(v, arena, p);
+        json_end_object(&p->w);
     } else {
-        struct buf tasks;
-        buf_init(&tasks, out->bytes_max);
-        pack_tasks(v, arena, &tasks);
-        put_tag(out, 1, 0);
-        put_varint(out, MESOS__V1__MASTER__RESPONSE__TYPE__GET_TASKS);
-        put_bytes(out, 13, &tasks);
+        size_t size = walk_sections(v, arena, p, measure_task);
+        put_tag(&p->frame, 1, 0);
+        put_varint(&p->frame, MESOS__V1__MASTER__RESPONSE__TYPE__GET_TASKS);
+        put_head(&p->frame, 13, size);
+        (void)walk_sections(v, arena, p, pack_task); /* as measured */
     }
-    return out->overflowed ? -ENOBUFS : 0;
+    return master_picture_finish(p);
 }
 
-int master_answer_state(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out)
+int master_answer_state(const struct master_view *v, enum wire_format format, struct arena *arena, struct master_picture *p)
 {
+    master_picture_init(p, write_task);
     if (format == WIRE_JSON) {
-        struct json_writer w;
-        json_writer_init(&w, out);
-        json_begin_object(&w);
-        json_kv_string(&w, "type", "GET_STATE");
-        json_put_key(&w, "get_state");
-        write_state(v, arena, &w);
-        json_end_object(&w);
+        json_begin_object(&p->w);
+        json_kv_string(&p->w, "type", "GET_STATE");
+        json_put_key(&p->w, "get_state");
+        write_state(v, arena, p);
+        json_end_object(&p->w);
     } else {
-        struct buf state;
-        buf_init(&state, out->bytes_max);
-        pack_state(v, arena, &state);
-        put_tag(out, 1, 0);
-        put_varint(out, MESOS__V1__MASTER__RESPONSE__TYPE__GET_STATE);
-        put_bytes(out, 9, &state);
+        struct rest rest;
+        size_t size = measure_state(v, p->scratch, arena, &rest);
+        put_tag(&p->frame, 1, 0);
+        put_varint(&p->frame, MESOS__V1__MASTER__RESPONSE__TYPE__GET_STATE);
+        put_head(&p->frame, 9, size);
+        pack_state(v, p->scratch, &rest, p);
     }
-    return out->overflowed ? -ENOBUFS : 0;
+    return master_picture_finish(p);
 }
 
 int master_answer_subscribed(const struct master_view *v, enum wire_format format, struct arena *arena, struct buf *out)
 {
+    struct master_picture p;
+    double seconds = MASTER_HEARTBEAT_MS / 1000.0;
+    master_picture_init(&p, write_task);
     if (format == WIRE_JSON) {
-        struct json_writer w;
-        json_writer_init(&w, out);
-        json_begin_object(&w);
-        json_kv_string(&w, "type", "SUBSCRIBED");
-        json_put_key(&w, "subscribed");
-        json_begin_object(&w);
-        json_put_key(&w, "get_state");
-        write_state(v, arena, &w);
-        json_kv_double(&w, "heartbeat_interval_seconds", MASTER_HEARTBEAT_MS / 1000.0);
-        json_end_object(&w);
-        json_end_object(&w);
+        json_begin_object(&p.w);
+        json_kv_string(&p.w, "type", "SUBSCRIBED");
+        json_put_key(&p.w, "subscribed");
+        json_begin_object(&p.w);
+        json_put_key(&p.w, "get_state");
+        write_state(v, arena, &p);
+        json_kv_double(&p.w, "heartbeat_interval_seconds", seconds);
+        json_end_object(&p.w);
+        json_end_object(&p.w);
     } else {
-        struct buf state, subscribed;
-        buf_init(&state, out->bytes_max);
-        buf_init(&subscribed, out->bytes_max);
-        pack_state(v, arena, &state);
-        put_bytes(&subscribed, 1, &state);
-        put_tag(&subscribed, 2, 1);
-        double seconds = MASTER_HEARTBEAT_MS / 1000.0;
-        (void)buf_append(&subscribed, &seconds, sizeof(seconds)); /* little-endian, as everything we run on */
-        put_tag(out, 1, 0);
-        put_varint(out, MESOS__V1__MASTER__EVENT__TYPE__SUBSCRIBED);
-        put_bytes(out, 2, &subscribed);
+        struct rest rest;
+        size_t size = measure_state(v, p.scratch, arena, &rest);
+        put_tag(&p.frame, 1, 0);
+        put_varint(&p.frame, MESOS__V1__MASTER__EVENT__TYPE__SUBSCRIBED);
+        put_head(&p.frame, 2, field_size(size) + 1 + sizeof(seconds));
+        put_head(&p.frame, 1, size);
+        pack_state(v, p.scratch, &rest, &p);
+        put_tag(&p.frame, 2, 1);
+        (void)buf_append(&p.frame, &seconds, sizeof(seconds)); /* little-endian, as everything we run on */
     }
-    return out->overflowed ? -ENOBUFS : 0;
+    int r = master_picture_finish(&p);
+    for (size_t i = 0; i < p.count && r == 0; i++)
+        r = master_picture_render(&p, i, out);
+    master_picture_deinit(&p);
+    return r;
 }

@@ -11,6 +11,7 @@
 #include "master/answer.h"
 #include "master/legacy.h"
 #include "master/shell.h"
+#include "master/snapshot.h"
 #include "master/state.h"
 
 #define ANSWER_BYTES_MAX ((size_t)1 << 31)
@@ -23,17 +24,26 @@ struct reply {
     struct buf body;
     struct json_writer w;
     const char *jsonp; /* NULL: plain JSON */
-    bool has_bad_name; /* in jsonp: it would be a script of whoever made the address */
+    bool has_bad_name; /* in jsonp */
 };
+
+/* Anything else would be a script of whoever made the address. */
+static bool is_function_name(const char *text)
+{
+    return text[0] != '\0' && strlen(text) <= JSONP_BYTES_MAX &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.") == strlen(text);
+}
+
+static void refuse_function_name(struct http_exchange *x)
+{
+    http_reply_text(x, 400, "The name in 'jsonp' is not one of a function");
+}
 
 static void reply_begin(struct reply *r, struct http_exchange *x, const struct http_message *request)
 {
     r->x = x;
     r->jsonp = http_query(request, http_exchange_arena(x), "jsonp", 0);
-    r->has_bad_name =
-        r->jsonp != NULL &&
-        (r->jsonp[0] == '\0' || strlen(r->jsonp) > JSONP_BYTES_MAX ||
-         strspn(r->jsonp, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$.") != strlen(r->jsonp));
+    r->has_bad_name = r->jsonp != NULL && !is_function_name(r->jsonp);
     buf_init(&r->body, ANSWER_BYTES_MAX);
     if (r->jsonp != NULL)
         (void)buf_printf(&r->body, "%s(", r->jsonp); /* a full buffer is seen at the end */
@@ -45,7 +55,7 @@ static void reply_end(struct reply *r)
     if (r->jsonp != NULL)
         (void)buf_append_str(&r->body, ");"); /* as above */
     if (r->has_bad_name)
-        http_reply_text(r->x, 400, "The name in 'jsonp' is not one of a function");
+        refuse_function_name(r->x);
     else if (r->body.overflowed)
         http_reply_text(r->x, 500, "The answer is too large");
     else
@@ -94,7 +104,8 @@ static void put_agents(const struct master *m, bool with_full, const struct lega
 }
 
 static void put_framework_table(const struct master_view *v, const struct master_framework *table, const char *key,
-                                const char *only, const struct legacy_summary *summary, struct json_writer *w)
+                                const char *only, const struct legacy_summary *summary, struct json_writer *w,
+                                struct master_picture *picture)
 {
     struct arena *arena = arena_new((size_t)1 << 30);
     json_put_key(w, key);
@@ -102,7 +113,7 @@ static void put_framework_table(const struct master_view *v, const struct master
     for (const struct master_framework *f = table; f != NULL; f = f->hh.next) {
         arena_reset(arena);
         if ((only == NULL || strcmp(only, f->id) == 0) && master_sees_framework(v, f->info))
-            legacy_write_framework(v, f, summary, arena, w);
+            legacy_write_framework(v, f, summary, arena, w, picture);
     }
     json_end_array(w);
     arena_free(arena);
@@ -136,8 +147,8 @@ static void on_frameworks(struct master_shell *s, struct http_exchange *x, const
     const struct master_view view = view_of(s, x);
     reply_begin(&r, x, request);
     json_begin_object(&r.w);
-    put_framework_table(&view, s->core->frameworks, "frameworks", only, NULL, &r.w);
-    put_framework_table(&view, s->core->completed_frameworks, "completed_frameworks", only, NULL, &r.w);
+    put_framework_table(&view, s->core->frameworks, "frameworks", only, NULL, &r.w, NULL);
+    put_framework_table(&view, s->core->completed_frameworks, "completed_frameworks", only, NULL, &r.w, NULL);
     put_empty_array(&r.w, "unregistered_frameworks");
     json_end_object(&r.w);
     reply_end(&r);
@@ -156,7 +167,7 @@ static void on_state_summary(struct master_shell *s, struct http_exchange *x, co
     if (s->options->cluster != NULL)
         json_kv_string(&r.w, "cluster", s->options->cluster);
     put_agents(s->core, false, summary, NULL, &r.w);
-    put_framework_table(&view, s->core->frameworks, "frameworks", NULL, summary, &r.w);
+    put_framework_table(&view, s->core->frameworks, "frameworks", NULL, summary, &r.w, NULL);
     json_end_object(&r.w);
     reply_end(&r);
     legacy_summary_free(summary);
@@ -222,24 +233,64 @@ static void put_state_head(struct master_shell *s, struct json_writer *w)
         json_kv_string(w, "cluster", s->options->cluster);
 }
 
+struct state_read {
+    struct master_shell *s;
+    char *principal, *jsonp; /* NULL: nobody in particular; plain JSON */
+};
+
+static int fill_state(void *ctx, struct master_picture *p)
+{
+    const struct state_read *q = ctx;
+    const struct master *m = q->s->core;
+    const struct master_view view = master_view(m, q->principal);
+    master_picture_init(p, legacy_write_task);
+    if (q->jsonp != NULL)
+        (void)buf_printf(&p->frame, "%s(", q->jsonp); /* a full buffer is seen at the end */
+    json_begin_object(&p->w);
+    put_state_head(q->s, &p->w);
+    if (auth_allows(q->s->access.acls, q->principal, AUTH_VIEW_FLAGS, NULL))
+        put_flags(q->s, &p->w);
+    put_agents(m, false, NULL, NULL, &p->w);
+    put_framework_table(&view, m->frameworks, "frameworks", NULL, NULL, &p->w, p);
+    put_framework_table(&view, m->completed_frameworks, "completed_frameworks", NULL, NULL, &p->w, p);
+    put_empty_array(&p->w, "orphan_tasks");
+    put_empty_array(&p->w, "unregistered_frameworks");
+    json_end_object(&p->w);
+    if (q->jsonp != NULL)
+        (void)buf_append_str(&p->frame, ");"); /* as above */
+    return master_picture_finish(p);
+}
+
+static void free_state(void *ctx)
+{
+    struct state_read *q = ctx;
+    free(q->principal);
+    free(q->jsonp);
+    free(q);
+}
+
 static void on_state(struct master_shell *s, struct http_exchange *x, const struct http_message *request)
 {
-    struct reply r;
+    const char *jsonp = http_query(request, http_exchange_arena(x), "jsonp", 0), *principal = auth_subject_of(x)->principal;
     if (!is_serving(s, x))
         return;
-    const struct master_view view = view_of(s, x);
-    reply_begin(&r, x, request);
-    json_begin_object(&r.w);
-    put_state_head(s, &r.w);
-    if (auth_allows(s->access.acls, auth_subject_of(x)->principal, AUTH_VIEW_FLAGS, NULL))
-        put_flags(s, &r.w);
-    put_agents(s->core, false, NULL, NULL, &r.w);
-    put_framework_table(&view, s->core->frameworks, "frameworks", NULL, NULL, &r.w);
-    put_framework_table(&view, s->core->completed_frameworks, "completed_frameworks", NULL, NULL, &r.w);
-    put_empty_array(&r.w, "orphan_tasks");
-    put_empty_array(&r.w, "unregistered_frameworks");
-    json_end_object(&r.w);
-    reply_end(&r);
+    if (jsonp != NULL && !is_function_name(jsonp)) {
+        refuse_function_name(x);
+        return;
+    }
+    struct state_read *q = xcalloc(1, sizeof(*q));
+    q->s = s;
+    q->principal = principal != NULL ? xstrdup(principal) : NULL;
+    q->jsonp = jsonp != NULL ? xstrdup(jsonp) : NULL;
+    const struct master_read read = {.name =
+                                         jsonp != NULL ? arena_printf(http_exchange_arena(x), "state %s", jsonp) : "state",
+                                     .media_type = jsonp != NULL ? "text/javascript" : "application/json",
+                                     .principal = principal,
+                                     .is_small = master_is_small(s->core),
+                                     .fill = fill_state,
+                                     .release = free_state,
+                                     .ctx = q};
+    master_reads_answer(s->reads, x, &read);
 }
 
 /* -- tasks ------------------------------------------------------------------------------------------------------ */
@@ -300,7 +351,7 @@ static void on_tasks(struct master_shell *s, struct http_exchange *x, const stru
     json_begin_array(&r.w);
     for (size_t i = offset; i < p.count && i - offset < limit; i++) {
         arena_reset(scratch);
-        legacy_write_task(p.items[is_ascending ? i : p.count - 1 - i], scratch, &r.w);
+        legacy_write_task(master_snapshot_task(p.items[is_ascending ? i : p.count - 1 - i], scratch), &r.w);
     }
     json_end_array(&r.w);
     json_end_object(&r.w);

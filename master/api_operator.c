@@ -231,15 +231,47 @@ static bool answer_question(struct master_shell *s, const struct master_view *vi
     return false;
 }
 
-static void answer_large(const struct master_view *view, struct http_exchange *x, enum wire_format format,
-                         int (*fill)(const struct master_view *v, enum wire_format format, struct arena *arena,
-                                     struct buf *out))
+/* -- large answers ---------------------------------------------------------------------------------------------- */
+
+struct large {
+    struct master_shell *s;
+    enum wire_format format;
+    char *principal; /* NULL: nobody in particular */
+    int (*fill)(const struct master_view *v, enum wire_format format, struct arena *arena, struct master_picture *p);
+};
+
+static int fill_large(void *ctx, struct master_picture *p)
 {
-    struct buf body;
-    buf_init(&body, ANSWER_BYTES_MAX);
+    struct large *l = ctx;
+    struct master_view view = master_view(l->s->core, l->principal);
     struct arena *arena = arena_new(SNAPSHOT_BYTES_MAX);
-    reply_buf(x, format, &body, fill(view, format, arena, &body));
+    int r = l->fill(&view, l->format, arena, p);
     arena_free(arena);
+    return r;
+}
+
+static void free_large(void *ctx)
+{
+    struct large *l = ctx;
+    free(l->principal);
+    free(l);
+}
+
+static void answer_large(struct master_shell *s, struct http_exchange *x, enum wire_format format, const char *name,
+                         int (*fill)(const struct master_view *v, enum wire_format format, struct arena *arena,
+                                     struct master_picture *p))
+{
+    struct large *l = xcalloc(1, sizeof(*l));
+    const char *principal = auth_subject_of(x)->principal;
+    *l = (struct large){.s = s, .format = format, .fill = fill, .principal = principal != NULL ? xstrdup(principal) : NULL};
+    const struct master_read read = {.name = name,
+                                     .media_type = wire_media_type(format),
+                                     .principal = principal,
+                                     .is_small = master_is_small(s->core),
+                                     .fill = fill_large,
+                                     .release = free_large,
+                                     .ctx = l};
+    master_reads_answer(s->reads, x, &read);
 }
 
 static void set_logging_level(struct master_shell *s, struct http_exchange *x,
@@ -383,9 +415,9 @@ void master_shell_on_operator(struct master_shell *s, struct http_exchange *x, c
     if (!master_may_operate(s->core, principal, call)) {
         http_reply_text(x, 403, "403 Forbidden");
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__GET_TASKS) {
-        answer_large(&view, x, format, master_answer_tasks);
+        answer_large(s, x, format, "GET_TASKS", master_answer_tasks);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__GET_STATE) {
-        answer_large(&view, x, format, master_answer_state);
+        answer_large(s, x, format, "GET_STATE", master_answer_state);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__SUBSCRIBE) {
         subscribe(s, &view, x, format);
     } else if (call->type == MESOS__V1__MASTER__CALL__TYPE__SET_LOGGING_LEVEL) {

@@ -305,9 +305,8 @@ static const char *role_of(Mesos__V1__Resource *const *list, size_t n)
                : NULL;
 }
 
-void legacy_write_task(const struct master_task *t, struct arena *arena, struct json_writer *w)
+void legacy_write_task(const Mesos__V1__Task *task, struct json_writer *w)
 {
-    const Mesos__V1__Task *task = master_snapshot_task(t, arena);
     json_begin_object(w);
     json_kv_string(w, "id", task->task_id->value);
     json_kv_string(w, "name", task->name);
@@ -405,20 +404,25 @@ struct task_walk {
     const struct master_view *view;
     struct json_writer *w;
     struct arena *arena;
+    struct master_picture *picture;
 };
 
 static void put_task(void *ctx, const struct master_task *t)
 {
     struct task_walk *walk = ctx;
     arena_reset(walk->arena);
-    if (master_sees_task(walk->view, t, walk->arena))
-        legacy_write_task(t, walk->arena, walk->w);
+    if (!master_sees_task(walk->view, t, walk->arena))
+        return;
+    if (walk->picture != NULL)
+        master_picture_add_task(walk->picture, t);
+    else
+        legacy_write_task(master_snapshot_task(t, walk->arena), walk->w);
 }
 
 static void put_tasks(const struct master_view *v, const struct master_framework *f, enum master_task_set which,
-                      const char *key, struct arena *arena, struct json_writer *w)
+                      const char *key, struct arena *arena, struct json_writer *w, struct master_picture *picture)
 {
-    struct task_walk walk = {.view = v, .w = w, .arena = arena};
+    struct task_walk walk = {.view = v, .w = w, .arena = arena, .picture = picture};
     json_put_key(w, key);
     json_begin_array(w);
     master_each_task(f, which, put_task, &walk);
@@ -459,7 +463,7 @@ static void put_framework_roles(const struct master_framework *f, struct json_wr
 }
 
 static void put_framework_rest(const struct master_view *v, const struct master_framework *f, struct arena *arena,
-                               struct json_writer *w)
+                               struct json_writer *w, struct master_picture *picture)
 {
     const Mesos__V1__FrameworkInfo *info = f->info;
     struct resources *all = master_framework_used(f), *offered = master_framework_offered(f);
@@ -476,9 +480,9 @@ static void put_framework_rest(const struct master_view *v, const struct master_
     if (f->reregistered_ms != 0)
         kv_seconds(w, "reregistered_time", f->reregistered_ms);
     put_framework_roles(f, w);
-    put_tasks(v, f, MASTER_TASKS_LIVE, "tasks", arena, w);
-    put_tasks(v, f, MASTER_TASKS_UNREACHABLE, "unreachable_tasks", arena, w);
-    put_tasks(v, f, MASTER_TASKS_COMPLETED, "completed_tasks", arena, w);
+    put_tasks(v, f, MASTER_TASKS_LIVE, "tasks", arena, w, picture);
+    put_tasks(v, f, MASTER_TASKS_UNREACHABLE, "unreachable_tasks", arena, w, picture);
+    put_tasks(v, f, MASTER_TASKS_COMPLETED, "completed_tasks", arena, w, picture);
     json_put_key(w, "offers");
     json_begin_array(w);
     for (const struct list *it = f->offers.next; it != &f->offers; it = it->next)
@@ -500,12 +504,13 @@ static void put_framework_rest(const struct master_view *v, const struct master_
 }
 
 void legacy_write_framework(const struct master_view *v, const struct master_framework *f,
-                            const struct legacy_summary *summary, struct arena *arena, struct json_writer *w)
+                            const struct legacy_summary *summary, struct arena *arena, struct json_writer *w,
+                            struct master_picture *picture)
 {
     json_begin_object(w);
     put_framework_head(f, w);
     if (summary == NULL) {
-        put_framework_rest(v, f, arena, w);
+        put_framework_rest(v, f, arena, w, picture);
     } else {
         const struct summary_framework *s = map_get(&summary->frameworks, f->id);
         put_counts(w, f->state_counts);

@@ -330,6 +330,7 @@ void master_shell_init(struct master_shell *s)
     s->before_sleep = loop_before_sleep_add(s->loop, before_sleep, s); /* before those of the server, which flush */
     s->metrics = metrics_new();
     s->logging = logging_toggle_new(s->loop);
+    s->reads = master_reads_new(s->loop);
 }
 
 /* Listens and makes the core. The address must be known first: others see it. */
@@ -390,6 +391,7 @@ void master_shell_stop(struct master_shell *s)
     master_shell_links_free(s);
     master_shell_streams_free(s);
     master_shell_observers_free(s);
+    s->reads = master_reads_free(s->reads);
     s->server = s->server != NULL ? http_server_stop(s->server) : NULL;
     struct master_shell_request *r, *next;
     HASH_ITER(hh, s->requests, r, next)

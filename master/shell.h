@@ -21,6 +21,7 @@
 #include "master/event.h"
 #include "master/master.h"
 #include "master/options.h"
+#include "master/reads.h"
 
 #define MASTER_STREAM_BYTES_MAX (8u << 20)      /* of a reader that does not read */
 #define MASTER_STREAM_PRESSURE_BYTES (3u << 20) /* no new offers above */
@@ -97,6 +98,8 @@ struct master_shell {
     /* The request being stepped: answered without a place in `requests` when its reply comes in the same step. */
     request_id current_request;
     struct http_exchange *current_exchange;
+
+    struct master_reads *reads;
 
     struct buf message, record; /* scratch of encoding */
     struct arena *arena;        /* scratch of decoding a request */

@@ -67,8 +67,8 @@ void http_exchange_pause_body(struct http_exchange *x, bool is_paused);
 
 /* A header for the answer to come; copied. */
 void http_add_header(struct http_exchange *x, const char *name, const char *value);
-/* The whole answer with Content-Length and Date. content_type NULL: none is sent. Bodies of 1 KiB and more are gzipped when
- * the request allows it. Ends the exchange. HEAD requests get no body. */
+/* The whole answer with Content-Length and Date. content_type NULL: none is sent. Bodies of 1 KiB to 1 MiB are gzipped when
+ * the request allows it, larger ones never: it would hold up the loop. Ends the exchange. HEAD requests get no body. */
 void http_reply(struct http_exchange *x, int status, const char *content_type, const void *body, size_t len);
 /* Plain-text answer, `text/plain; charset=utf-8`, as Mesos's errors are. */
 void http_reply_text(struct http_exchange *x, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

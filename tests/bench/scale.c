@@ -33,6 +33,7 @@
 #define TASK_MEM 32.0
 #define ROUNDS_MAX 15
 #define POLLED_MAX 2
+#define QUIET_MS 300
 
 struct offer {
     char *id, *agent;
@@ -76,6 +77,7 @@ struct bench {
     int64_t base;         /* first task of the present burst */
     size_t round, polled; /* polled: 0 alone, else who is asked in the loop */
     struct reader_pollers *readers;
+    struct loop_timer *quiet;
     double rates[POLLED_MAX + 1][ROUNDS_MAX], bursts[POLLED_MAX + 1][ROUNDS_MAX], answer_ms[POLLED_MAX + 1][ROUNDS_MAX],
         answer_rates[POLLED_MAX + 1][ROUNDS_MAX];
 };
@@ -372,6 +374,19 @@ static void report_reading(struct bench *b)
            (double)bench_memory_kb(&b->master, "VmHWM") / 1024);
 }
 
+/* Asking blocks this process: nothing of the framework may be half sent. */
+static void on_quiet(void *ctx)
+{
+    struct bench *b = ctx;
+    if (b->answers < b->calls) {
+        loop_timer_start(b->quiet, QUIET_MS);
+        return;
+    }
+    ask_all(b);
+    sim_agents_hold(b->sim, false);
+    begin_round(b);
+}
+
 /* The run is over: what comes next? */
 static void go_on(struct bench *b)
 {
@@ -382,11 +397,10 @@ static void go_on(struct bench *b)
     }
     if (b->base == 0) {
         report(b);
-        ask_all(b);
-        sim_agents_hold(b->sim, false);
-    } else {
-        end_round(b);
+        loop_timer_start(b->quiet, QUIET_MS);
+        return;
     }
+    end_round(b);
     if (b->round < (size_t)b->rounds) {
         begin_round(b);
     } else {
@@ -578,6 +592,7 @@ int main(int argc, char **argv)
     char work[4096];
     CHECK(snprintf(work, sizeof(work), "%s/master", b->dir) < (int)sizeof(work));
     bench_start(&b->master, b->program, "master", b->dir, (const char *[]){"--port", "0", "--work_dir", work, NULL});
+    b->quiet = loop_timer_add(b->loop, on_quiet, b);
     struct loop_timer *limit = loop_timer_add(b->loop, on_timeout, b);
     loop_timer_start(limit, b->timeout_ms);
     b->phase_begin_us = bench_now_us();

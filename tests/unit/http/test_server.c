@@ -506,6 +506,29 @@ static void test_gzip__large_answers_only_when_allowed(void **state)
     }
 }
 
+/* Compressing is done on the loop: of what would take long the identity is sent. */
+static void test_gzip__not_beyond_its_bound(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){0});
+    static const struct {
+        size_t len;
+        bool packed;
+    } rows[] = {{1 << 20, true}, {(1 << 20) + 1, false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *request = malloc(rows[i].len + 256);
+        int head =
+            sprintf(request, "POST /echo HTTP/1.1\r\nAccept-Encoding: gzip\r\nContent-Length: %zu\r\n" CLOSE, rows[i].len);
+        memset(request + head, 'x', rows[i].len);
+        request[(size_t)head + rows[i].len] = '\0';
+        char *got = ask(f, request);
+        assert_int_equal(strstr(got, "Content-Encoding: gzip\r\n") != NULL, rows[i].packed);
+        assert_int_equal(strlen(got) > rows[i].len, !rows[i].packed);
+        free(got);
+        free(request);
+    }
+}
+
 static void test_errors__get_their_status_and_close(void **state)
 {
     struct fixture *f = *state;
@@ -786,6 +809,7 @@ int main(void)
         TEST(test_streamed_body__a_client_that_breaks_off_is_told_of),
         TEST(test_streamed_body__a_slow_receiver_stops_the_sender),
         TEST(test_gzip__large_answers_only_when_allowed),
+        TEST(test_gzip__not_beyond_its_bound),
         TEST(test_errors__get_their_status_and_close),
         TEST(test_half_request__is_cut_off_with_408),
         TEST(test_idle__connection_is_closed_silently),
