@@ -51,6 +51,7 @@ struct master_reads {
     struct loop_timer *turn, *limit;
     struct list jobs, ready;
     size_t picture_count, reader_count;
+    int64_t grace_ms;
     int64_t credit_us, end_us; /* what may be spent; when the last slice ended */
 };
 
@@ -147,9 +148,9 @@ static void on_limit(void *ctx)
         return;
     int64_t age = loop_now_ms(r->loop) - oldest->taken_ms;
     bool is_full = is_wanted && r->picture_count >= READS_PICTURES_MAX;
-    if (age >= READS_AGE_MAX_MS || (is_full && age >= READS_GRACE_MS))
+    if (age >= READS_AGE_MAX_MS || (is_full && age >= r->grace_ms))
         cut_off(oldest);
-    loop_timer_start(r->limit, READS_GRACE_MS / 10);
+    loop_timer_start(r->limit, r->grace_ms / 10);
 }
 
 /* -- serving ----------------------------------------------------------------------------------------------------- */
@@ -164,7 +165,7 @@ static bool take_picture(struct job *job)
     job->taken_ms = loop_now_ms(r->loop);
     r->picture_count++;
     if (!loop_timer_is_active(r->limit))
-        loop_timer_start(r->limit, READS_GRACE_MS / 10);
+        loop_timer_start(r->limit, r->grace_ms / 10);
     if (rc < 0)
         job->picture.count = 0; /* its readers are cut off, for they were promised nothing yet */
     return true;
@@ -316,10 +317,11 @@ void master_reads_answer(struct master_reads *r, struct http_exchange *x, const 
     make_ready(reader);
 }
 
-struct master_reads *master_reads_new(struct loop *loop)
+struct master_reads *master_reads_new(struct loop *loop, int64_t grace_ms)
 {
     struct master_reads *r = xcalloc(1, sizeof(*r));
     r->loop = loop;
+    r->grace_ms = grace_ms != 0 ? grace_ms : READS_GRACE_MS;
     list_init(&r->jobs);
     list_init(&r->ready);
     r->turn = loop_timer_add(loop, on_turn, r);

@@ -28,7 +28,8 @@
 #define READS_PENDING_BYTES_MAX (257u << 20)
 
 struct master_reads;
-struct master_reads *master_reads_new(struct loop *loop);
+/* grace_ms: 0 for READS_GRACE_MS. */
+struct master_reads *master_reads_new(struct loop *loop, int64_t grace_ms);
 /* Before the server is stopped: the readers are cut off. */
 struct master_reads *master_reads_free(struct master_reads *r);
 

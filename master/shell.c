@@ -330,7 +330,7 @@ void master_shell_init(struct master_shell *s)
     s->before_sleep = loop_before_sleep_add(s->loop, before_sleep, s); /* before those of the server, which flush */
     s->metrics = metrics_new();
     s->logging = logging_toggle_new(s->loop);
-    s->reads = master_reads_new(s->loop);
+    s->reads = master_reads_new(s->loop, 0);
 }
 
 /* Listens and makes the core. The address must be known first: others see it. */
