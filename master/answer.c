@@ -103,7 +103,7 @@ static void write_state(const struct master_view *v, struct arena *arena, struct
     json_put_key(&p->w, "get_frameworks");
     wire_to_json(&master_snapshot_frameworks(v, arena)->base, &p->w);
     json_put_key(&p->w, "get_agents");
-    wire_to_json(&master_snapshot_agents(v->m, arena)->base, &p->w);
+    wire_to_json(&master_view_agents(v, arena)->base, &p->w);
     json_end_object(&p->w);
 }
 
@@ -181,7 +181,7 @@ static size_t measure_state(const struct master_view *v, struct arena *scratch, 
     r->tasks_size = walk_sections(v, scratch, NULL, measure_task);
     r->parts[0] = &master_snapshot_executors(v, arena)->base;
     r->parts[1] = &master_snapshot_frameworks(v, arena)->base;
-    r->parts[2] = &master_snapshot_agents(v->m, arena)->base;
+    r->parts[2] = &master_view_agents(v, arena)->base;
     size_t size = field_size(r->tasks_size);
     for (size_t i = 0; i < 3; i++) {
         r->sizes[i] = protobuf_c_message_get_packed_size(r->parts[i]);

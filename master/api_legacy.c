@@ -84,14 +84,15 @@ static bool is_registered(const struct master_agent *a)
 /* -- agents and frameworks -------------------------------------------------------------------------------------- */
 
 /* "slaves" and "recovered_slaves"; only: NULL, or the id of the one asked for. */
-static void put_agents(const struct master *m, bool with_full, const struct legacy_summary *summary, const char *only,
+static void put_agents(const struct master_view *v, bool with_full, const struct legacy_summary *summary, const char *only,
                        struct json_writer *w)
 {
+    const struct master *m = v->m;
     json_put_key(w, "slaves");
     json_begin_array(w);
     for (const struct master_agent *a = m->agents; a != NULL; a = a->hh.next)
         if (is_registered(a) && a->total != NULL && (only == NULL || strcmp(only, a->id) == 0))
-            legacy_write_agent(a, with_full, summary, w);
+            legacy_write_agent(v, a, with_full, summary, w);
     json_end_array(w);
     if (summary != NULL)
         return;
@@ -131,9 +132,10 @@ static void on_slaves(struct master_shell *s, struct http_exchange *x, const str
     struct reply r;
     if (!is_serving(s, x))
         return;
+    const struct master_view view = view_of(s, x);
     reply_begin(&r, x, request);
     json_begin_object(&r.w);
-    put_agents(s->core, true, NULL, http_query(request, http_exchange_arena(x), "slave_id", 0), &r.w);
+    put_agents(&view, true, NULL, http_query(request, http_exchange_arena(x), "slave_id", 0), &r.w);
     json_end_object(&r.w);
     reply_end(&r);
 }
@@ -166,7 +168,7 @@ static void on_state_summary(struct master_shell *s, struct http_exchange *x, co
     json_kv_string(&r.w, "hostname", s->hostname);
     if (s->options->cluster != NULL)
         json_kv_string(&r.w, "cluster", s->options->cluster);
-    put_agents(s->core, false, summary, NULL, &r.w);
+    put_agents(&view, false, summary, NULL, &r.w);
     put_framework_table(&view, s->core->frameworks, "frameworks", NULL, summary, &r.w, NULL);
     json_end_object(&r.w);
     reply_end(&r);
@@ -250,7 +252,7 @@ static int fill_state(void *ctx, struct master_picture *p)
     put_state_head(q->s, &p->w);
     if (auth_allows(q->s->access.acls, q->principal, AUTH_VIEW_FLAGS, NULL))
         put_flags(q->s, &p->w);
-    put_agents(m, false, NULL, NULL, &p->w);
+    put_agents(&view, false, NULL, NULL, &p->w);
     put_framework_table(&view, m->frameworks, "frameworks", NULL, NULL, &p->w, p);
     put_framework_table(&view, m->completed_frameworks, "completed_frameworks", NULL, NULL, &p->w, p);
     put_empty_array(&p->w, "orphan_tasks");

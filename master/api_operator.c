@@ -127,7 +127,7 @@ static void get_logging_level(struct question *q)
 
 static void get_agents(struct question *q)
 {
-    q->response->get_agents = master_snapshot_agents(q->s->core, q->arena);
+    q->response->get_agents = master_view_agents(q->view, q->arena);
 }
 
 static void get_frameworks(struct question *q)
@@ -142,7 +142,7 @@ static void get_executors(struct question *q)
 
 static void get_operations(struct question *q)
 {
-    q->response->get_operations = master_snapshot_operations(q->s->core, q->arena);
+    q->response->get_operations = master_view_operations(q->view, q->arena);
 }
 
 static void get_roles(struct question *q)

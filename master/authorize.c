@@ -223,6 +223,23 @@ bool master_sees_role(const struct master_view *v, const char *role)
     return auth_approves(&v->roles, role);
 }
 
+bool master_sees_resource(const struct master_view *v, const Mesos__V1__Resource *r)
+{
+    const char *role = role_of(r);
+    return strcmp(role, "*") == 0 || master_sees_role(v, role);
+}
+
+size_t master_view_resources(const struct master_view *v, Mesos__V1__Resource **list, size_t n)
+{
+    if (v->roles.allows_all)
+        return n;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (master_sees_resource(v, list[i]))
+            list[kept++] = list[i];
+    return kept;
+}
+
 Mesos__V1__Master__Response__GetWeights *master_view_weights(const struct master_view *v, struct arena *arena)
 {
     Mesos__V1__Master__Response__GetWeights *all = master_weights_wire(v->m, arena);

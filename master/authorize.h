@@ -37,6 +37,10 @@ bool master_sees_task(const struct master_view *v, const struct master_task *t, 
 const char *master_task_user(const struct master_task *t, struct arena *arena);
 bool master_sees_executor(const struct master_view *v, const struct master_executor *e, struct arena *arena);
 bool master_sees_role(const struct master_view *v, const char *role);
+/* What is unreserved, and what is reserved to a role that is seen. */
+bool master_sees_resource(const struct master_view *v, const Mesos__V1__Resource *r);
+/* Keeps of the list what is seen and returns their number. */
+size_t master_view_resources(const struct master_view *v, Mesos__V1__Resource **list, size_t n);
 /* Weights and quotas of the roles that the reader may see, and may see the quota of. */
 Mesos__V1__Master__Response__GetWeights *master_view_weights(const struct master_view *v, struct arena *arena);
 Mesos__V1__Quota__QuotaStatus *master_view_quota(const struct master_view *v, struct arena *arena);

@@ -162,8 +162,9 @@ static void put_ids(struct json_writer *w, const char *key, const struct map *id
 
 /* -- agents ----------------------------------------------------------------------------------------------------- */
 
-/* The roles that something is reserved to, each once. */
-static size_t reserved_roles(const struct resources *total, struct arena *arena, const char **roles, size_t max)
+/* The roles that something is reserved to and that are seen, each once. */
+static size_t reserved_roles(const struct master_view *v, const struct resources *total, struct arena *arena,
+                             const char **roles, size_t max)
 {
     Mesos__V1__Resource **list;
     size_t count = 0, n = resources_to_wire(total, RESOURCE_POST_REFINEMENT, arena, &list);
@@ -174,16 +175,18 @@ static size_t reserved_roles(const struct resources *total, struct arena *arena,
         size_t j = 0;
         while (j < count && strcmp(roles[j], role) != 0)
             j++;
-        if (j == count && count < max)
+        if (j == count && count < max && master_sees_role(v, role))
             roles[count++] = role;
     }
     return count;
 }
 
-static void put_full(struct json_writer *w, const char *key, struct resources *owned, struct arena *arena)
+static void put_full(const struct master_view *v, struct json_writer *w, const char *key, struct resources *owned,
+                     struct arena *arena)
 {
     Mesos__V1__Resource **list;
     size_t n = resources_to_wire(owned, RESOURCE_ENDPOINT, arena, &list);
+    n = master_view_resources(v, list, n);
     if (key != NULL)
         json_put_key(w, key);
     json_begin_array(w);
@@ -195,10 +198,11 @@ static void put_full(struct json_writer *w, const char *key, struct resources *o
 
 #define RESERVED_ROLES_MAX 256
 
-static void put_reservations(struct json_writer *w, const struct master_agent *a, bool with_full, struct arena *arena)
+static void put_reservations(const struct master_view *v, struct json_writer *w, const struct master_agent *a,
+                             bool with_full, struct arena *arena)
 {
     const char *roles[RESERVED_ROLES_MAX];
-    size_t n = reserved_roles(a->total, arena, roles, RESERVED_ROLES_MAX);
+    size_t n = reserved_roles(v, a->total, arena, roles, RESERVED_ROLES_MAX);
     json_put_key(w, "reserved_resources");
     json_begin_object(w);
     for (size_t i = 0; i < n; i++)
@@ -211,12 +215,12 @@ static void put_reservations(struct json_writer *w, const struct master_agent *a
     json_begin_object(w);
     for (size_t i = 0; i < n; i++) {
         json_put_key(w, roles[i]);
-        put_full(w, NULL, resources_reserved_to(a->total, roles[i]), arena);
+        put_full(v, w, NULL, resources_reserved_to(a->total, roles[i]), arena);
     }
     json_end_object(w);
-    put_full(w, "unreserved_resources_full", resources_unreserved(a->total), arena);
-    put_full(w, "used_resources_full", master_agent_used(a), arena);
-    put_full(w, "offered_resources_full", master_agent_offered(a), arena);
+    put_full(v, w, "unreserved_resources_full", resources_unreserved(a->total), arena);
+    put_full(v, w, "used_resources_full", master_agent_used(a), arena);
+    put_full(v, w, "offered_resources_full", master_agent_offered(a), arena);
 }
 
 static void put_agent_head(const struct master_agent *a, struct json_writer *w)
@@ -236,8 +240,8 @@ void legacy_write_recovered_agent(const struct master_agent *a, struct json_writ
     json_end_object(w);
 }
 
-void legacy_write_agent(const struct master_agent *a, bool with_full, const struct legacy_summary *summary,
-                        struct json_writer *w)
+void legacy_write_agent(const struct master_view *v, const struct master_agent *a, bool with_full,
+                        const struct legacy_summary *summary, struct json_writer *w)
 {
     static const char *const capabilities[] = {"MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT",
                                                "AGENT_DRAINING"};
@@ -252,7 +256,7 @@ void legacy_write_agent(const struct master_agent *a, bool with_full, const stru
     put_resources(w, "resources", resources_copy(a->total));
     put_resources(w, "used_resources", master_agent_used(a));
     put_resources(w, "offered_resources", master_agent_offered(a));
-    put_reservations(w, a, with_full, arena);
+    put_reservations(v, w, a, with_full, arena);
     json_kv_bool(w, "active", a->state == MASTER_AGENT_CONNECTED && !a->is_deactivated);
     json_kv_bool(w, "deactivated", a->is_deactivated);
     if (a->drain.state != 0) {

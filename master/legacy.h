@@ -13,9 +13,10 @@ struct legacy_summary;
 struct legacy_summary *legacy_summary_new(const struct master *m);
 struct legacy_summary *legacy_summary_free(struct legacy_summary *s);
 
-/* with_full: the *_resources_full members of /slaves. summary: NULL, or its counters are added. */
-void legacy_write_agent(const struct master_agent *a, bool with_full, const struct legacy_summary *summary,
-                        struct json_writer *w);
+/* Without what is reserved to roles that the reader may not see. with_full: the *_resources_full members of /slaves.
+ * summary: NULL, or its counters are added. */
+void legacy_write_agent(const struct master_view *v, const struct master_agent *a, bool with_full,
+                        const struct legacy_summary *summary, struct json_writer *w);
 void legacy_write_recovered_agent(const struct master_agent *a, struct json_writer *w);
 /* summary: NULL for everything with those of its tasks that the reader may see, else the short form. picture: NULL, or w is
  * its writer and the tasks are left to it. */

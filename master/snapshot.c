@@ -218,6 +218,61 @@ Mesos__V1__Master__Response__GetOperations *master_snapshot_operations(const str
     return out;
 }
 
+Mesos__V1__Master__Response__GetAgents *master_view_agents(const struct master_view *v, struct arena *arena)
+{
+    Mesos__V1__Master__Response__GetAgents *all = master_snapshot_agents(v->m, arena);
+    if (v->roles.allows_all)
+        return all;
+    for (size_t i = 0; i < all->n_agents; i++) {
+        Mesos__V1__Master__Response__GetAgents__Agent *a = all->agents[i];
+        a->agent_info->n_resources = master_view_resources(v, a->agent_info->resources, a->agent_info->n_resources);
+        a->n_total_resources = master_view_resources(v, a->total_resources, a->n_total_resources);
+        a->n_allocated_resources = master_view_resources(v, a->allocated_resources, a->n_allocated_resources);
+        a->n_offered_resources = master_view_resources(v, a->offered_resources, a->n_offered_resources);
+    }
+    for (size_t i = 0; i < all->n_recovered_agents; i++) {
+        const Mesos__V1__AgentInfo *info = all->recovered_agents[i]; /* the core's own */
+        Mesos__V1__AgentInfo *seen = arena_memdup(arena, info, sizeof(*info));
+        if (info->n_resources > 0)
+            seen->resources = arena_memdup(arena, info->resources, info->n_resources * sizeof(info->resources[0]));
+        seen->n_resources = master_view_resources(v, seen->resources, info->n_resources);
+        all->recovered_agents[i] = seen;
+    }
+    return all;
+}
+
+/* An operation is about its resources: whoever may not see one of them does not see it. */
+static bool sees_operation(const struct master_view *v, const Mesos__V1__Offer__Operation *op, struct arena *arena)
+{
+    struct err err;
+    Mesos__V1__Resource **list;
+    struct resources *pool = resources_new(), *consumed = resources_new(), *converted = resources_new();
+    bool sees = false; /* nor one of which we cannot tell */
+    if (op != NULL && resources_conversion(op, pool, consumed, converted, &err) == 0) {
+        size_t n = resources_to_wire(consumed, RESOURCE_POST_REFINEMENT, arena, &list);
+        sees = master_view_resources(v, list, n) == n;
+        n = resources_to_wire(converted, RESOURCE_POST_REFINEMENT, arena, &list);
+        sees = sees && master_view_resources(v, list, n) == n;
+    }
+    resources_free(pool);
+    resources_free(consumed);
+    resources_free(converted);
+    return sees;
+}
+
+Mesos__V1__Master__Response__GetOperations *master_view_operations(const struct master_view *v, struct arena *arena)
+{
+    Mesos__V1__Master__Response__GetOperations *all = master_snapshot_operations(v->m, arena);
+    if (v->roles.allows_all)
+        return all;
+    size_t n = 0;
+    for (size_t i = 0; i < all->n_operations; i++)
+        if (sees_operation(v, all->operations[i]->info, arena))
+            all->operations[n++] = all->operations[i];
+    all->n_operations = n;
+    return all;
+}
+
 Mesos__V1__Master__Response__GetExecutors *master_snapshot_executors(const struct master_view *v, struct arena *arena)
 {
     const struct master *m = v->m;
@@ -341,7 +396,7 @@ Mesos__V1__Master__Response__GetState *master_snapshot_state(const struct master
     out->get_tasks = master_snapshot_tasks(v, arena);
     out->get_executors = master_snapshot_executors(v, arena);
     out->get_frameworks = master_snapshot_frameworks(v, arena);
-    out->get_agents = master_snapshot_agents(v->m, arena);
+    out->get_agents = master_view_agents(v, arena);
     return out;
 }
 

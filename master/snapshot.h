@@ -24,6 +24,9 @@ struct resources *master_framework_offered(const struct master_framework *f);
 
 Mesos__V1__Master__Response__GetAgents *master_snapshot_agents(const struct master *m, struct arena *arena);
 Mesos__V1__Master__Response__GetOperations *master_snapshot_operations(const struct master *m, struct arena *arena);
+/* The same without what is reserved to roles that the reader may not see, and without operations that take such. */
+Mesos__V1__Master__Response__GetAgents *master_view_agents(const struct master_view *v, struct arena *arena);
+Mesos__V1__Master__Response__GetOperations *master_view_operations(const struct master_view *v, struct arena *arena);
 Mesos__V1__Master__Response__GetFrameworks *master_snapshot_frameworks(const struct master_view *v, struct arena *arena);
 Mesos__V1__Master__Response__GetTasks *master_snapshot_tasks(const struct master_view *v, struct arena *arena);
 Mesos__V1__Master__Response__GetExecutors *master_snapshot_executors(const struct master_view *v, struct arena *arena);

@@ -3,6 +3,7 @@
 #include "support/master_world.h"
 
 #include "master/authorize.h"
+#include "master/legacy.h"
 #include "master/snapshot.h"
 
 #define ANYBODY "{\"type\":\"ANY\"}"
@@ -318,6 +319,65 @@ static void test_authorize__views(void **state)
     end(w, acls);
 }
 
+#define CPUS_OF(role, type)                                                                                                \
+    "{\"name\":\"cpus\",\"type\":\"SCALAR\",\"scalar\":{\"value\":1},\"reservations\":[{\"type\":\"" type                  \
+    "\",\"role\":\"" role "\"}]}"
+
+static size_t roles_in(Mesos__V1__Resource *const *list, size_t n, const char *role)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += list[i]->n_reservations > 0 && strcmp(list[i]->reservations[0]->role, role) == 0;
+    return count;
+}
+
+/* Of /slaves, as text. */
+static char *slave_text(const struct master_view *v)
+{
+    struct buf text;
+    struct json_writer writer;
+    buf_init(&text, 0);
+    json_writer_init(&writer, &text);
+    legacy_write_agent(v, v->m->agents, true, NULL, &writer);
+    return buf_steal_str(&text);
+}
+
+static void test_authorize__reservations_of_roles_that_are_not_seen(void **state)
+{
+    (void)state;
+    struct auth_acls *acls;
+    struct world *w = world_of("{\"view_roles\":[{\"principals\":" ANN
+                               ",\"roles\":{\"values\":[\"dev\"]}},{\"principals\":" ANN ",\"roles\":" NOBODY "}]}",
+                               &acls);
+    const char *agent =
+        arena_strdup(w->arena, world_agent(w, 1, WORLD_AGENT "," CPUS_OF("dev", "STATIC") "," CPUS_OF("secret", "STATIC")));
+    world_settle(w);
+    for (size_t i = 0; i < 2; i++)
+        world_operator(
+            w,
+            "{\"type\":\"RESERVE_RESOURCES\",\"reserve_resources\":{\"agent_id\":{\"value\":\"%s\"},\"resources\":["
+            "{\"name\":\"cpus\",\"type\":\"SCALAR\",\"scalar\":{\"value\":1},\"reservations\":[{\"type\":\"DYNAMIC\","
+            "\"role\":\"%s\"}]}]}}",
+            agent, i == 0 ? "dev" : "secret");
+    struct master_view ann = master_view(w->m, "ann"), bob = master_view(w->m, "bob");
+    const struct {
+        const struct master_view *view;
+        size_t secrets, operations;
+    } rows[] = {{&bob, 1, 2}, {&ann, 0, 1}, {&bob, 1, 2}}; /* the last: filtering left the core as it was */
+    for (size_t i = 0; i < 3; i++) {
+        const Mesos__V1__Master__Response__GetAgents__Agent *a = master_view_agents(rows[i].view, w->arena)->agents[0];
+        assert_true(roles_in(a->total_resources, a->n_total_resources, "dev") > 0);
+        assert_int_equal(roles_in(a->total_resources, a->n_total_resources, "secret") > 0, rows[i].secrets);
+        assert_int_equal(roles_in(a->agent_info->resources, a->agent_info->n_resources, "secret") > 0, rows[i].secrets);
+        assert_int_equal(master_view_operations(rows[i].view, w->arena)->n_operations, rows[i].operations);
+        char *text = slave_text(rows[i].view);
+        assert_non_null(strstr(text, "\"dev\":{"));
+        assert_int_equal(strstr(text, "secret") != NULL, rows[i].secrets);
+        free(text);
+    }
+    end(w, acls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_authorize__operators),
         cmocka_unit_test(test_authorize__teardown_of_a_principals_frameworks),
         cmocka_unit_test(test_authorize__views),
+        cmocka_unit_test(test_authorize__reservations_of_roles_that_are_not_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
