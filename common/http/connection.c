@@ -369,6 +369,16 @@ static void on_parsed(struct connection *c)
     }
 }
 
+/* For a later turn. */
+static void put_aside(struct connection *c, const uint8_t *data, size_t len)
+{
+    if (c->no_more_requests)
+        c->discarded_bytes += len;
+    else if (buf_append(&c->unread, data, len) != 0 ||
+             (c->stream_count > 0 && c->receiver == NULL && buf_len(&c->unread) >= UNREAD_BYTES_MAX))
+        connection_doom(c); /* a stream's end must be seen, so its client cannot be left unread */
+}
+
 static void process(struct connection *c, const uint8_t *data, size_t len)
 {
     list_remove(&c->in_idle); /* goes to the end of the line, if it is idle again at the end of the turn */
@@ -386,13 +396,8 @@ static void process(struct connection *c, const uint8_t *data, size_t len)
         }
         on_parsed(c);
     }
-    if (len == 0 || c->is_doomed)
-        return;
-    if (c->no_more_requests)
-        c->discarded_bytes += len;
-    else if (buf_append(&c->unread, data, len) != 0 ||
-             (c->stream_count > 0 && c->receiver == NULL && buf_len(&c->unread) >= UNREAD_BYTES_MAX))
-        connection_doom(c); /* a stream's end must be seen, so its client cannot be left unread */
+    if (len > 0 && !c->is_doomed)
+        put_aside(c, data, len);
 }
 
 void connection_resume(struct connection *c)
@@ -426,7 +431,11 @@ static void on_readable(struct connection *c)
     if (n == 0) {
         on_eof(c);
     } else if (n > 0) {
-        if (!c->is_lingering)
+        if (c->is_lingering)
+            return;
+        if (buf_len(&c->unread) > 0) /* these bytes come first, in the turn that is planned or when nothing is in the way */
+            put_aside(c, s->read_buffer, (size_t)n);
+        else
             process(c, s->read_buffer, (size_t)n);
     } else if (errno != EAGAIN && errno != EINTR) {
         connection_doom(c);

@@ -21,6 +21,9 @@ struct fixture {
     size_t body_bytes, body_pieces, body_largest; /* of streamed request bodies */
     bool body_complete;
     struct http_exchange *paused;
+    int held_client; /* a socket of the test's own */
+    bool is_more_sent;
+    char held[32];
     int write_result;
     int upgraded_fd;
     char *rest;
@@ -151,6 +154,43 @@ static void slow_body(void *ctx, struct http_exchange *x, const void *data, size
     loop_timer_start(f->later, 1);
 }
 
+static void send_held(struct fixture *f, const char *text)
+{
+    assert_int_equal(send(f->held_client, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* While the body is paused more comes and is put aside; then it goes on, and the next turn of the loop finds both that
+ * and what has just arrived. */
+static void release_held(void *ctx)
+{
+    struct fixture *f = ctx;
+    if (!f->is_more_sent) {
+        f->is_more_sent = true;
+        send_held(f, "3\r\ndef\r\n");
+        loop_timer_start(f->later, 0);
+        return;
+    }
+    send_held(f, "3\r\nghi\r\n0\r\n\r\n");
+    http_exchange_pause_body(f->paused, false);
+}
+
+static void held_body(void *ctx, struct http_exchange *x, const void *data, size_t len)
+{
+    struct fixture *f = ctx;
+    if (data == NULL) {
+        http_reply(x, 200, "text/plain", f->held, f->body_bytes);
+        return;
+    }
+    assert_true(f->body_bytes + len < sizeof(f->held));
+    memcpy(f->held + f->body_bytes, data, len);
+    f->body_bytes += len;
+    if (f->body_pieces++ > 0)
+        return;
+    f->paused = x;
+    http_exchange_pause_body(x, true);
+    loop_timer_start(f->later, 0);
+}
+
 static bool streams_body(void *ctx, const struct http_message *head)
 {
     (void)ctx;
@@ -170,6 +210,10 @@ static void handle_body(struct fixture *f, struct http_exchange *x, const struct
         f->later = loop_timer_remove(f->later);
         f->later = loop_timer_add(f->loop, resume_body, f);
         assert_true(http_exchange_on_body(x, slow_body, f));
+    } else if (strcmp(m->path, "/body/held") == 0) {
+        f->later = loop_timer_remove(f->later);
+        f->later = loop_timer_add(f->loop, release_held, f);
+        assert_true(http_exchange_on_body(x, held_body, f));
     } else {
         http_reply_text(x, 404, "no such body");
     }
@@ -461,6 +505,30 @@ static void test_streamed_body__a_client_that_breaks_off_is_told_of(void **state
     char *got = ask(f, CHUNKED_POST("/body/duplex") "3\r\nabc\r\nnonsense\r\n");
     free(got);
     assert_int_equal(f->closed, 2);
+}
+
+static void on_held_answer(void *ctx, int fd, unsigned ready)
+{
+    (void)fd;
+    (void)ready;
+    loop_stop(ctx);
+}
+
+/* What was put aside comes before what has just arrived. */
+static void test_streamed_body__keeps_its_order_over_a_pause(void **state)
+{
+    struct fixture *f = *state;
+    start(f, (struct http_server_config){.streams_body = streams_body});
+    struct raw_client r = {.port = http_server_port(f->server)};
+    f->held_client = raw_client_connect(&r);
+    struct loop_fd *watch = loop_fd_add(f->loop, f->held_client, LOOP_READ, on_held_answer, f->loop);
+    send_held(f, CHUNKED_POST("/body/held") "3\r\nabc\r\n");
+    loop_run(f->loop);
+    char got[512] = "";
+    assert_true(recv(f->held_client, got, sizeof(got) - 1, 0) > 0);
+    assert_non_null(strstr(got, "\r\n\r\nabcdefghi"));
+    loop_fd_remove(watch);
+    close(f->held_client);
 }
 
 static void test_streamed_body__a_slow_receiver_stops_the_sender(void **state)
@@ -807,6 +875,7 @@ int main(void)
         TEST(test_streamed_body__the_next_request_follows_a_body_that_was_read),
         TEST(test_streamed_body__an_early_answer_ends_the_connection),
         TEST(test_streamed_body__a_client_that_breaks_off_is_told_of),
+        TEST(test_streamed_body__keeps_its_order_over_a_pause),
         TEST(test_streamed_body__a_slow_receiver_stops_the_sender),
         TEST(test_gzip__large_answers_only_when_allowed),
         TEST(test_gzip__not_beyond_its_bound),
