@@ -181,7 +181,7 @@ class Cluster:
             while True:
                 try:
                     value = condition()
-                except (requests.RequestException, AssertionError, KeyError, IndexError):
+                except (OSError, AssertionError, KeyError, IndexError, StopIteration):  # those of requests are OSErrors
                     value = None
                 if value:
                     return value

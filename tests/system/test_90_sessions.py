@@ -142,8 +142,8 @@ def test_a_program_that_does_not_read_stops_the_writer(place):
 
 def test_a_killed_client_ends_its_session(place):
     cluster, agent, container = place
-    stream = agent.session(container, "trap '' HUP TERM INT; setsid sleep 4321 & echo begun; sleep 4321")
-    stream.read_until(b"begun")
+    stream = agent.session(container, "trap '' HUP TERM INT; setsid sh -c 'echo begun; exec sleep 4321' & sleep 4321")
+    stream.read_until(b"begun")  # by the one that has left the session
     assert processes_mentioning("sleep 4321")
     stream.close()
     cluster.wait_until(lambda: not processes_mentioning("sleep 4321"), 10, "the end of the session")
@@ -268,8 +268,9 @@ def test_a_killed_agent_takes_its_sessions_along_and_no_task(place):
     cluster, agent, container = place
     stream = agent.session(container, "echo begun; exec sleep 4322")
     stream.read_until(b"begun")
-    supervisors = [pid for pid, line in processes_mentioning("sleep 4322") if line.startswith("sleep")]
+    program = cluster.wait_until(  # it says so before it is executed
+        lambda: next(pid for pid, line in processes_mentioning("sleep 4322") if line.startswith("sleep")), 10)
     old = cluster.kill_role("agent-1")
-    assert old and pid_ends(supervisors[0], 10)
+    assert old and pid_ends(program, 10)
     back = Agent(cluster)
     cluster.wait_until(lambda: back.run(container, "cat file")[1] == b"mine\n", 30, "a session after the agent's return")

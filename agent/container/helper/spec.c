@@ -66,15 +66,26 @@ char **helper_spec_argv(const Muster__Container__Spec *spec)
     return argv;
 }
 
+char *helper_spec_mark(const Muster__Container__Spec *spec)
+{
+    size_t size = sizeof("MUSTER_SESSION=") + strlen(spec->container_id);
+    char *mark = xmalloc(size);
+    (void)snprintf(mark, size, "MUSTER_SESSION=%s", spec->container_id); /* fits */
+    return mark;
+}
+
 char **helper_spec_envp(const Muster__Container__Spec *spec)
 {
-    char **envp = xcalloc(spec->n_env + 2, sizeof(*envp));
+    char **envp = xcalloc(spec->n_env + 3, sizeof(*envp));
     bool has_path = false;
+    size_t n = 0;
+    if (spec->parent != NULL)
+        envp[n++] = helper_spec_mark(spec);
     for (size_t i = 0; i < spec->n_env; i++) {
-        envp[i] = spec->env[i];
+        envp[n++] = spec->env[i];
         has_path |= strncmp(spec->env[i], "PATH=", 5) == 0;
     }
     if (!has_path)
-        envp[spec->n_env] = (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        envp[n] = (char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     return envp;
 }

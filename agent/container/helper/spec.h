@@ -9,7 +9,10 @@ Muster__Container__Spec *helper_spec_read(struct err *err);
 void helper_spec_cgroups(const Muster__Container__Spec *spec, struct container_cgroups *out);
 struct launcher_limits helper_spec_limits(const Muster__Container__Spec *spec);
 
-/* Terminated arrays; strings are the spec's. A PATH is added to the environment if it has none. Never freed: they live as
- * long as the process. */
+/* The variable that processes of a nested container are known by where there are no groups. Never freed. */
+char *helper_spec_mark(const Muster__Container__Spec *spec);
+
+/* Terminated arrays; strings are the spec's. A PATH is added to the environment if it has none, and the mark if the container
+ * is nested. Never freed: they live as long as the process. */
 char **helper_spec_argv(const Muster__Container__Spec *spec);
 char **helper_spec_envp(const Muster__Container__Spec *spec);

@@ -45,6 +45,7 @@ struct supervisor {
     Muster__Container__Spec *spec;
     struct container_cgroups cgroups; /* own; count 0 until they were created */
     char group[CONTAINER_LEAF_SIZE];  /* their name */
+    const char *mark;                 /* of a nested container */
     struct container_user user;
     enum phase phase;
     int signal_fd, sandbox_fd;
@@ -307,7 +308,7 @@ static void kill_worker(struct supervisor *s)
     if (s->cgroups.count > 0)
         container_cgroup_kill(&s->cgroups, s->group);
     if (s->spec->parent != NULL && s->init_pid > 0)
-        strays_kill_session(s->init_pid, s->init_start);
+        strays_kill_session(s->init_pid, s->init_start, s->mark);
 }
 
 static void on_started(struct supervisor *s)
@@ -480,7 +481,8 @@ static int clean_up(struct supervisor *s, struct err *err)
         rc = container_cgroup_remove(&s->cgroups, s->group, REMOVE_TIMEOUT_MS, err);
     }
     if (s->spec->parent != NULL && s->init_pid > 0)
-        strays_kill_session(s->init_pid, s->init_start); /* what was moved elsewhere, or all where there is no group */
+        strays_kill_session(s->init_pid, s->init_start,
+                            s->mark); /* what was moved elsewhere, or all where there is no group */
     do {
         strays_kill();
     } while (waitpid(-1, NULL, 0) > 0 || errno == EINTR);
@@ -552,6 +554,8 @@ int container_supervise_main(void)
     s.spec = helper_spec_read(&err);
     if (s.spec == NULL)
         return 1;
+    if (s.spec->parent != NULL)
+        s.mark = helper_spec_mark(s.spec);
     int rc = container_boot_id(s.boot_id);
     if (rc == 0)
         rc = container_process_start(getpid(), &s.start);

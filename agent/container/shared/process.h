@@ -20,4 +20,7 @@ int container_process_open(pid_t pid, uint64_t start);
 /* The same for a process of this session. */
 int container_process_open_in_session(pid_t pid, pid_t session);
 
+/* The same for a process that was executed with `mark`, a whole "NAME=value", in the first 64 KiB of its environment. */
+int container_process_open_marked(pid_t pid, const char *mark);
+
 int container_pidfd_signal(int pidfd, int signo);
