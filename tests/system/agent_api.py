@@ -49,15 +49,24 @@ class Agent:
         """Runs a command in a container to its end: (exit status, stdout, stderr)."""
         stream = self.session(parent, command, **options)
         assert stream.status == 200, stream.text()
-        waiter = []
-        thread = threading.Thread(target=lambda: waiter.append(self.wait(stream.container)))
-        thread.start()
-        if data is not None:
+        waiter, answers = [], []
+
+        def feed():
+            """The request is ended, not cut off: what is under way in one that breaks is lost."""
             with self.attach_input(stream.container) as given:
                 given.data(data)
                 given.data(b"")
+                answers.append(given.end()[0])
+
+        threads = [threading.Thread(target=lambda: waiter.append(self.wait(stream.container)))]
+        if data is not None:
+            threads.append(threading.Thread(target=feed))
+        for thread in threads:
+            thread.start()
         out = stream.read()
-        thread.join(30)
+        for thread in threads:
+            thread.join(30)
+        assert answers == ([] if data is None else [200])
         return waiter[0].get("exit_status"), out[0], out[1]
 
     def wait(self, container):
