@@ -12,7 +12,7 @@ struct launcher_limits helper_spec_limits(const Muster__Container__Spec *spec);
 /* The variable that processes of a nested container are known by where there are no groups. Never freed. */
 char *helper_spec_mark(const Muster__Container__Spec *spec);
 
-/* Terminated arrays; strings are the spec's. A PATH is added to the environment if it has none, and the mark if the container
- * is nested. Never freed: they live as long as the process. */
+/* Terminated arrays; strings are the spec's. A PATH is added to the environment if it has none, and the mark if the
+ * container is nested. Never freed: they live as long as the process. */
 char **helper_spec_argv(const Muster__Container__Spec *spec);
 char **helper_spec_envp(const Muster__Container__Spec *spec);
