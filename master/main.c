@@ -3,6 +3,7 @@
 #include "master/main.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,10 +107,22 @@ static int run(const struct master_options *options)
     return r < 0 ? 1 : shell.exit_status;
 }
 
+#define FREE_BYTES_KEPT (64 << 20)
+#define MAPPED_FROM_BYTES (4 << 20)
+
+/* Pictures of the state come and go many times a second while somebody polls. Giving their pages back each time and taking
+ * them anew costs more than filling them, so some free memory is kept. */
+static void keep_free_memory(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, FREE_BYTES_KEPT); /* an allocator that knows it not does well without */
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
+}
+
 int master_main(int argc, char **argv)
 {
     struct err err = {0};
     struct master_options options = {0};
+    keep_free_memory();
     int status = 2, r = options_parse(master_option_defs, master_option_count, &options, argc, argv, NULL, NULL, &err);
     enum log_level level = LOG_LEVEL_INFO;
     if (r == OPTIONS_E_HELP) {
