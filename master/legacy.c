@@ -433,13 +433,14 @@ static void put_tasks(const struct master_view *v, const struct master_framework
     json_end_array(w);
 }
 
-static void put_framework_head(const struct master_framework *f, struct json_writer *w)
+static void put_framework_head(const struct master_framework *f, const struct resources *used,
+                               const struct resources *offered, struct json_writer *w)
 {
     const Mesos__V1__FrameworkInfo *info = f->info;
     json_kv_string(w, "id", f->id);
     json_kv_string(w, "name", info->name);
-    put_resources(w, "used_resources", master_framework_used(f));
-    put_resources(w, "offered_resources", master_framework_offered(f));
+    put_resources(w, "used_resources", resources_copy(used));
+    put_resources(w, "offered_resources", resources_copy(offered));
     json_put_key(w, "capabilities");
     json_begin_array(w);
     for (size_t i = 0; i < info->n_capabilities; i++)
@@ -466,11 +467,10 @@ static void put_framework_roles(const struct master_framework *f, struct json_wr
     json_end_array(w);
 }
 
-static void put_framework_rest(const struct master_view *v, const struct master_framework *f, struct arena *arena,
-                               struct json_writer *w, struct master_picture *picture)
+static void put_framework_rest(const struct master_view *v, const struct master_framework *f, const struct resources *all,
+                               struct arena *arena, struct json_writer *w, struct master_picture *picture)
 {
     const Mesos__V1__FrameworkInfo *info = f->info;
-    struct resources *all = master_framework_used(f), *offered = master_framework_offered(f);
     json_kv_string(w, "user", info->user);
     json_kv_double(w, "failover_timeout", info->failover_timeout);
     json_kv_bool(w, "checkpoint", info->checkpoint);
@@ -478,9 +478,7 @@ static void put_framework_rest(const struct master_view *v, const struct master_
     kv_seconds(w, "unregistered_time", f->unregistered_ms);
     if (info->principal != NULL)
         json_kv_string(w, "principal", info->principal);
-    resources_add(all, offered);
-    resources_free(offered);
-    put_resources(w, "resources", all);
+    put_resources(w, "resources", resources_copy(all));
     if (f->reregistered_ms != 0)
         kv_seconds(w, "reregistered_time", f->reregistered_ms);
     put_framework_roles(f, w);
@@ -511,16 +509,20 @@ void legacy_write_framework(const struct master_view *v, const struct master_fra
                             const struct legacy_summary *summary, struct arena *arena, struct json_writer *w,
                             struct master_picture *picture)
 {
+    struct resources *used = master_framework_used(f), *offered = master_framework_offered(f); /* long sums: once */
     json_begin_object(w);
-    put_framework_head(f, w);
+    put_framework_head(f, used, offered, w);
+    resources_add(used, offered);
     if (summary == NULL) {
-        put_framework_rest(v, f, arena, w, picture);
+        put_framework_rest(v, f, used, arena, w, picture);
     } else {
         const struct summary_framework *s = map_get(&summary->frameworks, f->id);
         put_counts(w, f->state_counts);
         put_ids(w, "slave_ids", s != NULL ? &s->agents : NULL);
     }
     json_end_object(w);
+    resources_free(used);
+    resources_free(offered);
 }
 
 /* -- roles ------------------------------------------------------------------------------------------------------ */
