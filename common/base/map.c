@@ -160,6 +160,13 @@ void *map_remove(struct map *m, const char *key)
     return map_remove_n(m, key, strlen(key));
 }
 
+#define COMPARE_VALUES(left, right) compare((left)->value, (right)->value)
+
+void map_sort(struct map *m, int (*compare)(const void *left, const void *right))
+{
+    HASH_SRT(hh, m->entries, COMPARE_VALUES);
+}
+
 struct map_entry *map_first(const struct map *m)
 {
     return m->entries;

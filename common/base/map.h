@@ -26,6 +26,9 @@ void *map_put_n(struct map *m, const void *key, size_t len, void *value);
 void *map_remove(struct map *m, const char *key);
 void *map_remove_n(struct map *m, const void *key, size_t len);
 
+/* Puts the entries into another order, that of their values; equal ones keep theirs. */
+void map_sort(struct map *m, int (*compare)(const void *left, const void *right));
+
 /* Iteration: for (struct map_entry *e = map_first(m); e; e = map_next(e)). The current entry may be removed if the
  * next one was fetched before. Keys are terminated strings as well. */
 struct map_entry *map_first(const struct map *m);

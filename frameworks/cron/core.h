@@ -185,6 +185,7 @@ struct entry {
     int64_t last_due_ms; /* the newest moment decided, 0: none yet */
     int64_t remaining;   /* runs left of a finite interval, -1: any number */
     struct map consumed; /* parent id -> completion of the run of it that started this job last, as a boxed int64_t */
+    int64_t created;     /* number of this job among all, in the order of creation; 0: stored before there was one */
     /* counts and results, kept for good */
     int64_t next_ordinal;
     int64_t history_next, history_count; /* records in the store: number of the next one, and how many are kept */
@@ -214,6 +215,7 @@ struct cron {
     struct map reads; /* token -> struct read */
     uint64_t last_read;
     int64_t last_version_ms;
+    int64_t last_created; /* the number of the newest job */
     bool demand_grew, is_wanting;
     int kills_in_step;
     struct outbox *outbox;

@@ -206,6 +206,7 @@ struct entry *cron_entry_put(struct cron *c, struct job *job)
     bool is_new = old == NULL;
     if (e == NULL) {
         e = entry_new(c, job);
+        e->created = ++c->last_created;
     } else {
         struct job *before = e->job;
         if (!e->is_deleted) {

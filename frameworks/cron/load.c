@@ -116,6 +116,8 @@ static int load_progress(struct cron *c, const struct kit_item *item, const stru
         json_decref(json);
         return unreadable(c, item);
     }
+    e->created = int_of(json, "created");
+    c->last_created = e->created > c->last_created ? e->created : c->last_created;
     e->decided_ms = int_of(json, "decided");
     e->last_due_ms = int_of(json, "lastDue");
     e->remaining = int_of(json, "remaining");
@@ -450,11 +452,20 @@ static void start_runs(struct cron *c, struct entry *e)
     }
 }
 
+/* Lists and pages go by the order of creation, in this process and in the next. Those without a number come first, in the
+ * order of their keys. */
+static int compare_entries(const void *left, const void *right)
+{
+    const struct entry *a = left, *b = right;
+    return (a->created > b->created) - (a->created < b->created);
+}
+
 int cron_load(struct cron *c, const struct kit_item *items, size_t count)
 {
     int result = load_items(c, items, count);
     if (result != 0)
         return result;
+    map_sort(&c->entries, compare_entries);
     for (struct map_entry *m = map_first(&c->entries), *next; m; m = next) {
         next = map_next(m);
         struct entry *e = map_value(m);

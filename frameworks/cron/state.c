@@ -138,6 +138,7 @@ static void store_progress(struct cron *c, const struct entry *e)
     struct buf b;
     struct json_writer w;
     begin(&b, &w);
+    put_int(&w, "created", e->created);
     put_int(&w, "decided", e->decided_ms);
     put_int(&w, "lastDue", e->last_due_ms);
     json_kv_int(&w, "remaining", e->remaining);

@@ -7,7 +7,7 @@
 #include "common/base/check.h"
 
 #define CHUNK_SIZE_FIRST 256 /* most definitions are small */
-#define CHUNK_SIZE 1024
+#define CHUNK_SIZE_MAX 1024  /* of those that follow, each twice as large as the one before */
 
 struct chunk {
     struct chunk *next;
@@ -20,7 +20,7 @@ void *chunks_alloc(struct chunks *owner, size_t size)
     size = (size + 15) & ~(size_t)15;
     struct chunk *c = owner->first;
     if (c == NULL || c->size - c->used < size) {
-        size_t usual = c == NULL ? CHUNK_SIZE_FIRST : CHUNK_SIZE;
+        size_t usual = c == NULL ? CHUNK_SIZE_FIRST : 2 * c->size < CHUNK_SIZE_MAX ? 2 * c->size : CHUNK_SIZE_MAX;
         size_t room = size > usual / 2 ? size : usual;
         struct chunk *fresh = xcalloc(1, sizeof(*fresh) + room);
         fresh->size = room;

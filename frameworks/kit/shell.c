@@ -31,11 +31,33 @@ static void write_store(struct kit_shell *s, const struct kit_effect *e)
 
 /* -- items of the store ------------------------------------------------------------------------------------------- */
 
+#define BLOCK_BYTES (64u << 10)
+
+struct block { /* keys and values behind one another: one allocation for many */
+    struct block *next;
+    size_t used, size;
+    char data[];
+};
+
 struct gathering { /* what a scan gives, until it is complete */
     struct kit_shell *shell;
+    struct block *blocks; /* newest first */
     struct kit_item *items;
     size_t count, capacity;
 };
+
+static char *gathering_room(struct gathering *g, size_t len)
+{
+    struct block *b = g->blocks;
+    if (b == NULL || b->size - b->used < len) {
+        size_t size = len > BLOCK_BYTES ? len : BLOCK_BYTES;
+        b = xmalloc(sizeof(*b) + size);
+        *b = (struct block){.next = g->blocks, .size = size};
+        g->blocks = b;
+    }
+    b->used += len;
+    return b->data + b->used - len;
+}
 
 static void on_item(void *ctx, const void *key, size_t key_len, const void *value, size_t value_len)
 {
@@ -44,7 +66,7 @@ static void on_item(void *ctx, const void *key, size_t key_len, const void *valu
         g->capacity = g->capacity ? 2 * g->capacity : 64;
         g->items = xrealloc(g->items, g->capacity * sizeof(g->items[0]));
     }
-    char *copy = xmalloc(key_len + value_len + 1); /* the value behind the key */
+    char *copy = gathering_room(g, key_len + value_len);
     memcpy(copy, key, key_len);
     if (value_len > 0)
         memcpy(copy + key_len, value, value_len);
@@ -53,8 +75,10 @@ static void on_item(void *ctx, const void *key, size_t key_len, const void *valu
 
 static void free_gathering(struct gathering *g)
 {
-    for (size_t k = 0; k < g->count; k++)
-        free((void *)g->items[k].key); /* and the value */
+    for (struct block *b = g->blocks, *next; b; b = next) {
+        next = b->next;
+        free(b);
+    }
     free(g->items);
     free(g);
 }

@@ -331,9 +331,36 @@ static void test_rng__uuid_is_a_version_4_one(void **state)
     rng_uuid(&r, bytes, NULL);
 }
 
+static int compare_tens(const void *left, const void *right)
+{
+    return (*(const int *)left / 10 > *(const int *)right / 10) - (*(const int *)left / 10 < *(const int *)right / 10);
+}
+
+static void test_map__sorts_by_value_and_keeps_the_order_of_equals(void **state)
+{
+    static int values[] = {35, 11, 30, 19, 12, 20};
+    static const char *const keys[] = {"f", "e", "d", "c", "b", "a"};
+    static const int expected[] = {11, 19, 12, 20, 35, 30};
+    (void)state;
+    struct map m;
+    map_init(&m);
+    map_sort(&m, compare_tens); /* of nothing */
+    for (size_t k = 0; k < 6; k++)
+        assert_null(map_put(&m, keys[k], &values[k]));
+    map_sort(&m, compare_tens);
+    size_t n = 0;
+    for (struct map_entry *e = map_first(&m); e; e = map_next(e))
+        assert_int_equal(*(int *)map_value(e), expected[n++]);
+    assert_int_equal(n, 6);
+    for (size_t k = 0; k < 6; k++)
+        assert_ptr_equal(map_remove(&m, keys[k]), &values[k]);
+    map_deinit(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_map__sorts_by_value_and_keeps_the_order_of_equals),
         cmocka_unit_test(test_buf__append_and_consume_like_a_queue),
         cmocka_unit_test(test_buf__nearly_full_queue_is_not_copied_at_every_append),
         cmocka_unit_test(test_buf__refused_append_changes_nothing_but_the_flag),

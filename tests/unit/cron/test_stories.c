@@ -795,6 +795,38 @@ static void story__many_that_do_not_fit_do_not_hide_one_that_does(void **state)
     world_deinit(&w);
 }
 
+static void assert_ids(struct world *w, const char *const *ids, size_t count)
+{
+    char path[32];
+    world_call(w, CRON_LIST_JOBS, NULL, NULL, NULL);
+    assert_int_equal(world_size_at(w, ""), count);
+    for (size_t k = 0; k < count; k++) {
+        (void)snprintf(path, sizeof(path), "%zu.id", k); /* fits */
+        assert_string_equal(world_at(w, path), ids[k]);
+    }
+}
+
+static void story__a_restart_keeps_the_order_of_jobs(void **state)
+{
+    static const char *const all[] = {"z", "m", "a", "q", "b"}, *const later[] = {"z", "m", "q", "b", "a", "c"};
+    (void)state;
+    struct world w;
+    world_init(&w);
+    for (size_t k = 0; k < 5; k++)
+        world_job(&w, all[k], "", "");
+    assert_ids(&w, all, 5);
+    world_restart(&w, 1000, true);
+    assert_ids(&w, all, 5);
+    world_call(&w, CRON_DELETE_JOB, "a", NULL, NULL);
+    world_job(&w, "a", "", ""); /* another one of the same name, after a restart as well */
+    world_restart(&w, 1000, true);
+    world_job(&w, "c", "", "");
+    assert_ids(&w, later, 6);
+    world_restart(&w, 1000, true);
+    assert_ids(&w, later, 6);
+    world_deinit(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -803,6 +835,7 @@ int main(void)
         cmocka_unit_test(story__nothing_is_said_before_it_is_stored),
         cmocka_unit_test(story__every_minute_is_one_run),
         cmocka_unit_test(story__a_restart_neither_repeats_nor_loses_a_moment),
+        cmocka_unit_test(story__a_restart_keeps_the_order_of_jobs),
         cmocka_unit_test(story__what_was_missed_may_run_once_or_be_caught_up),
         cmocka_unit_test(story__a_year_away_is_no_million_of_steps),
         cmocka_unit_test(story__the_calendar_may_step),

@@ -57,6 +57,12 @@ struct world {
 
 WORLD_FN void world_step(struct world *w, struct kit_event *in);
 
+WORLD_FN int world_compare(const void *left, const void *right)
+{
+    const struct kit_item *a = left, *b = right;
+    return strcmp(a->key, b->key);
+}
+
 WORLD_FN void world_start_core(struct world *w)
 {
     struct kit_item *items = xcalloc(map_count(&w->store) + 1, sizeof(items[0]));
@@ -66,6 +72,7 @@ WORLD_FN void world_start_core(struct world *w)
         if (strncmp(map_key(e), CRON_STORE_PREFIX, strlen(CRON_STORE_PREFIX)) == 0)
             items[count++] = (struct kit_item){map_key(e), strlen(map_key(e)), buf_data(b), buf_len(b)};
     }
+    qsort(items, count, sizeof(items[0]), world_compare); /* as a store gives them */
     w->c = cron_new(&w->config);
     struct kit_event in = {.type = KIT_EVENT_STARTED};
     in.started.items = items;
@@ -147,12 +154,6 @@ WORLD_FN void world_on_store(struct world *w, const struct kit_effect *e)
         (void)map_put(&w->store, write->key, b);
     }
     w->held_token = e->store.token;
-}
-
-WORLD_FN int world_compare(const void *left, const void *right)
-{
-    const struct kit_item *a = left, *b = right;
-    return strcmp(a->key, b->key);
 }
 
 WORLD_FN void world_answer_read(struct world *w, uint64_t token, const char *prefix, const char *after, size_t limit)
