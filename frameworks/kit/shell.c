@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/base/heap_room.h"
 #include "common/base/log.h"
 #include "frameworks/kit/event_streams.h"
 
@@ -43,8 +44,11 @@ struct gathering { /* what a scan gives, until it is complete */
     struct kit_shell *shell;
     struct block *blocks; /* newest first */
     struct kit_item *items;
-    size_t count, capacity;
+    size_t count, capacity, bytes;
 };
+
+/* What a core makes of a stored byte, roughly. */
+#define MEMORY_OF_STORED 6u
 
 static char *gathering_room(struct gathering *g, size_t len)
 {
@@ -67,6 +71,7 @@ static void on_item(void *ctx, const void *key, size_t key_len, const void *valu
         g->items = xrealloc(g->items, g->capacity * sizeof(g->items[0]));
     }
     char *copy = gathering_room(g, key_len + value_len);
+    g->bytes += key_len + value_len;
     memcpy(copy, key, key_len);
     if (value_len > 0)
         memcpy(copy + key_len, value, value_len);
@@ -121,6 +126,8 @@ static void on_loaded(void *ctx, uint64_t token, int result)
         in.started.items = g->items;
         in.started.item_count = g->count;
         s->is_loaded = true;
+        log_debug("stored state: %zu items, %zu bytes", g->count, g->bytes);
+        heap_room_prepare(MEMORY_OF_STORED * g->bytes);
         kit_step(s, &in);
     }
     free_gathering(g);
